@@ -1,0 +1,3 @@
+//! The `commucat` program.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,2 @@
+//! From evidence to a cause, as a pure function
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Message types shared by client and bridge
+#![forbid(unsafe_code)]

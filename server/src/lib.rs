@@ -1,0 +1,2 @@
+//! The bridge
+#![forbid(unsafe_code)]

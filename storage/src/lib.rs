@@ -1,0 +1,2 @@
+//! SQLite and PostgreSQL behind one set of traits
+#![forbid(unsafe_code)]

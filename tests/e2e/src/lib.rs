@@ -1,0 +1,2 @@
+//! Whole-system tests over real sockets
+#![forbid(unsafe_code)]

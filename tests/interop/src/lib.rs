@@ -1,0 +1,2 @@
+//! Tests against software we did not write
+#![forbid(unsafe_code)]

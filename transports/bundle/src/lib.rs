@@ -1,0 +1,2 @@
+//! The only crate that names concrete transports
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Real sockets behind the contract's Net, and the byte relay
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The acceptance suite for transports and a seeded network simulator
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! WebSocket over browser-like TLS, both ends
+#![forbid(unsafe_code)]
