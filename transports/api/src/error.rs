@@ -122,9 +122,13 @@ impl DialError {
 }
 
 impl Signal {
-    /// The signal that an IO error stands for.
+    /// The signal that an IO error stands for. An error that wraps a [`Failure`] or a [`DialError`] (a transport over
+    /// another one, or evidence that came with the data) keeps its signal.
     pub fn from_io(error: &io::Error) -> Self {
         use io::ErrorKind as K;
+        if let Some(failure) = Failure::in_io(error) {
+            return failure.signal.clone();
+        }
         match error.kind() {
             K::TimedOut => Self::Timeout,
             K::ConnectionRefused => Self::Refused,
@@ -179,4 +183,61 @@ pub enum AcceptError {
     /// The connection failed.
     #[error("the connection failed during the handshake")]
     Io(#[source] io::Error),
+}
+
+impl Failure {
+    /// The evidence that an IO error carries.
+    pub fn in_io(error: &io::Error) -> Option<&Self> {
+        let inner = error.get_ref()?;
+        inner.downcast_ref::<Self>().or_else(|| inner.downcast_ref::<DialError>()?.failure())
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.signal.io_kind(), failure)
+    }
+}
+
+impl From<DialError> for io::Error {
+    fn from(error: DialError) -> Self {
+        let kind = error.failure().map_or(io::ErrorKind::Unsupported, |failure| failure.signal.io_kind());
+        Self::new(kind, error)
+    }
+}
+
+impl Signal {
+    /// The nearest IO error kind.
+    pub const fn io_kind(&self) -> io::ErrorKind {
+        use io::ErrorKind as K;
+        match self {
+            Self::Timeout | Self::Throttled => K::TimedOut,
+            Self::Refused | Self::TargetUnreachable => K::ConnectionRefused,
+            Self::Reset => K::ConnectionReset,
+            Self::Unreachable => K::HostUnreachable,
+            Self::LocalNetworkDown => K::NetworkDown,
+            Self::NameNotFound | Self::DnsPoisoned => K::NotFound,
+            Self::UnexpectedEof => K::UnexpectedEof,
+            Self::AuthRejected | Self::UnknownUser | Self::ClockSkew(_) | Self::VersionTooOld | Self::BridgeFull => {
+                K::PermissionDenied
+            }
+            Self::UnexpectedBytes | Self::WrongCertificate | Self::TlsAlert(_) | Self::HttpStatus(_) => K::InvalidData,
+            Self::Other => K::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn evidence_survives_an_io_error() {
+        let failure = Failure::new(Phase::Authenticate, Signal::ClockSkew(-301), Duration::ZERO);
+        let error = io::Error::from(DialError::network(failure.clone()));
+        assert_eq!(Signal::from_io(&error), Signal::ClockSkew(-301));
+        assert_eq!(Signal::from_io(&failure.into()), Signal::ClockSkew(-301));
+    }
 }
