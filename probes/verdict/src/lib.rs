@@ -1,2 +1,30 @@
-//! From evidence to a cause, as a pure function
+//! From evidence to a cause, as a pure function.
+//!
+//! A transport reports what happened to one attempt; a dead bridge and a censor look the same from there. This crate
+//! sees more: the attempt, what other hosts answered, what the other endpoints of the same bridge answered, and what
+//! a foreign clock said. From that [`diagnose`] names one cause, in one sentence, with what to do next.
+//!
+//! # Rules
+//!
+//! * Only this crate says *blocked*, and only when a control that passed supports it (a control is a measurement that
+//!   works wherever nothing but this protocol or this address is blocked). Without one it says that it cannot tell.
+//! * What only an authenticated bridge can say (unknown user, clock, version, full) is believed as it stands.
+//! * No clock, no socket, no randomness: equal evidence gives an equal diagnosis.
+//! * Sentences hold no address, no host name and no user name: they can be shown to somebody who helps.
+//!
+//! The ids in [`ids`] are stable: programs may compare them.
 #![forbid(unsafe_code)]
+
+mod cause;
+mod diagnose;
+mod diagnosis;
+mod evidence;
+pub mod ids;
+mod overall;
+mod wording;
+
+pub use cause::{Cause, CauseKind};
+pub use diagnose::{MAX_CLOCK_SKEW_SECONDS, diagnose};
+pub use diagnosis::{Confidence, Diagnosis};
+pub use evidence::{Control, ControlKind, Controls, Evidence, LocalNetwork};
+pub use overall::overall;
