@@ -127,7 +127,8 @@ impl Link {
 
     /// The link as text.
     pub fn to_text(&self) -> Secret<String> {
-        let form = Form { v: LINK_VERSION, name: &self.name, endpoints: &self.endpoints, assist: self.assist };
+        let form =
+            Form { v: LINK_VERSION, name: &self.name, endpoints: &self.endpoints, assist: self.assist };
         // A `Spec` is made of strings, numbers and JSON values, which always serialize.
         let json = Secret::new(serde_json::to_vec(&form).unwrap_or_default());
         Secret::new(format!("{SCHEME}{}", URL_SAFE_NO_PAD.encode(json.expose())))
@@ -139,7 +140,9 @@ impl Link {
         if version != LINK_VERSION {
             return Err(LinkError::Version { found: version });
         }
-        if let Some(field) = fields.keys().find(|key| !FIELDS.contains(&key.as_str()) && !key.starts_with("x-")) {
+        if let Some(field) =
+            fields.keys().find(|key| !FIELDS.contains(&key.as_str()) && !key.starts_with("x-"))
+        {
             return Err(LinkError::UnknownField { field: field.clone() });
         }
         let name = match fields.remove("name") {
@@ -163,7 +166,9 @@ impl Link {
 
 fn endpoint(at: usize, value: Value) -> Result<Spec, LinkError> {
     let known = ["transport", "endpoint", "params", "via"];
-    if let Some(field) = value.as_object().and_then(|fields| fields.keys().find(|key| !known.contains(&key.as_str()))) {
+    if let Some(field) =
+        value.as_object().and_then(|fields| fields.keys().find(|key| !known.contains(&key.as_str())))
+    {
         return Err(LinkError::UnknownField { field: format!("endpoints[{at}].{field}") });
     }
     serde_json::from_value(value).map_err(|error| bad(&format!("endpoints[{at}]"), Some(error)))
@@ -200,15 +205,19 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named() {
         let json = serde_json::json!({"v": 1, "endpoints": [], "colour": 1});
-        assert!(matches!(Link::parse(&text_of(&json)), Err(LinkError::UnknownField { field }) if field == "colour"));
-        let json = serde_json::json!({"v": 1, "endpoints": [{"transport": "a", "endpoint": "b:1", "sni": 1}]});
+        assert!(
+            matches!(Link::parse(&text_of(&json)), Err(LinkError::UnknownField { field }) if field == "colour")
+        );
+        let json =
+            serde_json::json!({"v": 1, "endpoints": [{"transport": "a", "endpoint": "b:1", "sni": 1}]});
         let error = Link::parse(&text_of(&json)).unwrap_err();
         assert!(matches!(error, LinkError::UnknownField { field } if field == "endpoints[0].sni"));
     }
 
     #[test]
     fn extension_fields_are_ignored() {
-        let json = serde_json::json!({"v": 1, "endpoints": [{"transport": "a", "endpoint": "b:1"}], "x-colour": 1});
+        let json =
+            serde_json::json!({"v": 1, "endpoints": [{"transport": "a", "endpoint": "b:1"}], "x-colour": 1});
         assert!(Link::parse(&text_of(&json)).is_ok());
     }
 
@@ -225,6 +234,9 @@ mod tests {
             assert!(Link::parse(&text[..cut]).is_err(), "cut at {cut}");
         }
         assert!(matches!(Link::parse("https://example.org"), Err(LinkError::Scheme)));
-        assert!(matches!(Link::parse(&format!("{SCHEME}{}", "A".repeat(MAX_LINK_BYTES))), Err(LinkError::TooLong)));
+        assert!(matches!(
+            Link::parse(&format!("{SCHEME}{}", "A".repeat(MAX_LINK_BYTES))),
+            Err(LinkError::TooLong)
+        ));
     }
 }

@@ -25,7 +25,11 @@ pub trait DatagramChannel: fmt::Debug + Send + 'static {
     ///
     /// # Errors
     /// The channel is broken. A single bad datagram is dropped, not an error.
-    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Option<HostPort>>>;
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<HostPort>>>;
 
     /// Sends one datagram. `Pending` means that the path is full; nothing was taken.
     ///

@@ -17,12 +17,19 @@ impl TransportId {
     ///
     /// # Panics
     /// When the text is no valid id; in a `const` that is a compile error.
-    #[allow(clippy::panic, clippy::indexing_slicing, reason = "evaluated in constants: a bad id does not compile")]
+    #[allow(
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "evaluated in constants: a bad id does not compile"
+    )]
     pub const fn from_static(id: &'static str) -> Self {
         let bytes = id.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
-            assert!(matches!(bytes[at], b'a'..=b'z' | b'0'..=b'9' | b'-'), "a transport id is a-z, 0-9 and -");
+            assert!(
+                matches!(bytes[at], b'a'..=b'z' | b'0'..=b'9' | b'-'),
+                "a transport id is a-z, 0-9 and -"
+            );
             at += 1;
         }
         assert!(!bytes.is_empty() && bytes.len() <= MAX_ID_BYTES, "a transport id has 1 to 32 bytes");

@@ -29,7 +29,11 @@ impl ConfigError {
     }
 
     /// The same with what a parser said.
-    pub fn with_source(field: Option<&'static str>, problem: ConfigProblem, source: impl Into<BoxError>) -> Self {
+    pub fn with_source(
+        field: Option<&'static str>,
+        problem: ConfigProblem,
+        source: impl Into<BoxError>,
+    ) -> Self {
         Self { field, problem, source: Some(source.into()) }
     }
 
@@ -218,10 +222,14 @@ impl Signal {
             Self::LocalNetworkDown => K::NetworkDown,
             Self::NameNotFound | Self::DnsPoisoned => K::NotFound,
             Self::UnexpectedEof => K::UnexpectedEof,
-            Self::AuthRejected | Self::UnknownUser | Self::ClockSkew(_) | Self::VersionTooOld | Self::BridgeFull => {
-                K::PermissionDenied
+            Self::AuthRejected
+            | Self::UnknownUser
+            | Self::ClockSkew(_)
+            | Self::VersionTooOld
+            | Self::BridgeFull => K::PermissionDenied,
+            Self::UnexpectedBytes | Self::WrongCertificate | Self::TlsAlert(_) | Self::HttpStatus(_) => {
+                K::InvalidData
             }
-            Self::UnexpectedBytes | Self::WrongCertificate | Self::TlsAlert(_) | Self::HttpStatus(_) => K::InvalidData,
             Self::Other => K::Other,
         }
     }

@@ -145,7 +145,9 @@ impl Failure {
             ) => Suspicion::None,
             (_, S::DnsPoisoned) | (Phase::Handshake | Phase::Data, S::Reset) => Suspicion::High,
             (Phase::Handshake | Phase::Data, S::Timeout | S::Throttled)
-            | (Phase::Handshake, S::WrongCertificate | S::UnexpectedBytes | S::UnexpectedEof) => Suspicion::Medium,
+            | (Phase::Handshake, S::WrongCertificate | S::UnexpectedBytes | S::UnexpectedEof) => {
+                Suspicion::Medium
+            }
             _ => Suspicion::Low,
         }
     }
@@ -154,7 +156,9 @@ impl Failure {
     pub const fn retry(&self) -> Retry {
         use Signal as S;
         match self.signal {
-            S::AuthRejected | S::UnknownUser | S::VersionTooOld | S::ClockSkew(_) | S::WrongCertificate => Retry::Never,
+            S::AuthRejected | S::UnknownUser | S::VersionTooOld | S::ClockSkew(_) | S::WrongCertificate => {
+                Retry::Never
+            }
             S::TargetUnreachable => Retry::Never,
             _ => Retry::Backoff,
         }

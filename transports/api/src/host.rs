@@ -128,7 +128,8 @@ impl FromStr for HostPort {
         let (host, port) = text.rsplit_once(':').ok_or(HostPortError::NoPort)?;
         let port = port.parse().map_err(|_not_a_port: std::num::ParseIntError| HostPortError::BadPort)?;
         if let Some(v6) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let ip: Ipv6Addr = v6.parse().map_err(|_not_v6: std::net::AddrParseError| HostPortError::BadHost)?;
+            let ip: Ipv6Addr =
+                v6.parse().map_err(|_not_v6: std::net::AddrParseError| HostPortError::BadHost)?;
             return Ok(Self { host: Host::Ip(ip.into()), port });
         }
         if host.contains(':') {

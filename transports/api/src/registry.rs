@@ -30,7 +30,11 @@ impl Registry {
     /// [`ConfigProblem::NotBuilt`], with the id in the source.
     pub fn get(&self, id: &TransportId) -> Result<&Arc<dyn PluggableTransport>, ConfigError> {
         self.by_id.get(id).ok_or_else(|| {
-            ConfigError::with_source(Some("transport"), ConfigProblem::NotBuilt, format!("no transport named `{id}`"))
+            ConfigError::with_source(
+                Some("transport"),
+                ConfigProblem::NotBuilt,
+                format!("no transport named `{id}`"),
+            )
         })
     }
 

@@ -25,7 +25,11 @@ impl Spec {
     ///
     /// # Errors
     /// [`ConfigProblem::BadValue`] when `params` has no JSON form.
-    pub fn new(transport: TransportId, endpoint: HostPort, params: impl Serialize) -> Result<Self, ConfigError> {
+    pub fn new(
+        transport: TransportId,
+        endpoint: HostPort,
+        params: impl Serialize,
+    ) -> Result<Self, ConfigError> {
         let params = serde_json::to_value(params)
             .map_err(|error| ConfigError::with_source(Some("params"), ConfigProblem::BadValue, error))?;
         Ok(Self { transport, endpoint, params, via: None })
@@ -38,6 +42,7 @@ impl Spec {
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let empty = serde_json::Value::Object(serde_json::Map::new());
         let params = if self.params.is_null() { &empty } else { &self.params };
-        T::deserialize(params).map_err(|error| ConfigError::with_source(Some("params"), ConfigProblem::BadValue, error))
+        T::deserialize(params)
+            .map_err(|error| ConfigError::with_source(Some("params"), ConfigProblem::BadValue, error))
     }
 }

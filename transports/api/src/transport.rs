@@ -3,8 +3,8 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use crate::{
-    AcceptError, BoxFuture, Channel, ConfigError, ConfigProblem, Cx, Descriptor, DialError, HostPort, ListenError,
-    Opened, ProbeReport, Secret, Spec, Target, User, UserId, UserTable,
+    AcceptError, BoxFuture, Channel, ConfigError, ConfigProblem, Cx, Descriptor, DialError, HostPort,
+    ListenError, Opened, ProbeReport, Secret, Spec, Target, User, UserId, UserTable,
 };
 
 /// A transport: turns specs into clients and servers. Holds no connection itself.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use commucat_transport_api::{
-    BoxFuture, Client, ConfigError, Cx, DialError, HostPort, ListenError, Listener, Opened, ProbeReport, Secret,
-    Server, Spec, Target, User,
+    BoxFuture, Client, ConfigError, Cx, DialError, HostPort, ListenError, Listener, Opened, ProbeReport,
+    Secret, Server, Spec, Target, User,
 };
 
 use crate::via_net::ViaNet;

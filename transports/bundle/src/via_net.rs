@@ -8,8 +8,8 @@ use std::{
 };
 
 use commucat_transport_api::{
-    Accepted, BoxFuture, BoxStream, Client, Cx, DialError, HostPort, Incoming, ListenError, Listener, Net, Server,
-    StreamPort, Target, UdpPort,
+    Accepted, BoxFuture, BoxStream, Client, Cx, DialError, HostPort, Incoming, ListenError, Listener, Net,
+    Server, StreamPort, Target, UdpPort,
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -54,7 +54,9 @@ impl fmt::Debug for ViaNet {
 impl Net for ViaNet {
     fn connect_stream<'a>(&'a self, to: &'a HostPort) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move {
-            let Carrier::Dialling(carrier) = &self.carrier else { return Err(io::ErrorKind::Unsupported.into()) };
+            let Carrier::Dialling(carrier) = &self.carrier else {
+                return Err(io::ErrorKind::Unsupported.into());
+            };
             // A carrier that says targets is a first hop; one that cannot ends where the transport above listens.
             let opened = match carrier.dial(&self.below, &Target::Stream(to.clone())).await {
                 Err(DialError::UnsupportedTarget) => carrier.dial(&self.below, &Target::Bridge).await,
@@ -65,12 +67,16 @@ impl Net for ViaNet {
     }
 
     fn bind_datagram(&self, _local: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn UdpPort>>> {
-        Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, "a carrier moves streams, not datagrams")) })
+        Box::pin(async {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "a carrier moves streams, not datagrams"))
+        })
     }
 
     fn listen_stream(&self, _local: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn StreamPort>>> {
         Box::pin(async move {
-            let Carrier::Listening(carrier) = &self.carrier else { return Err(io::ErrorKind::Unsupported.into()) };
+            let Carrier::Listening(carrier) = &self.carrier else {
+                return Err(io::ErrorKind::Unsupported.into());
+            };
             let listener = carrier.listen(&self.below).await.map_err(listen_error)?;
             let port: Box<dyn StreamPort> = Box::new(ViaPort::start(listener, Arc::clone(&self.below.net)));
             Ok(port)
@@ -129,7 +135,11 @@ impl ViaPort {
     }
 }
 
-async fn accept_loop(mut listener: Box<dyn Listener>, done: mpsc::Sender<(BoxStream, SocketAddr)>, net: Arc<dyn Net>) {
+async fn accept_loop(
+    mut listener: Box<dyn Listener>,
+    done: mpsc::Sender<(BoxStream, SocketAddr)>,
+    net: Arc<dyn Net>,
+) {
     let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut handshakes = JoinSet::new();
     loop {

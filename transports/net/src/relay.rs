@@ -185,7 +185,12 @@ async fn run(pair: &mut Pair, options: &RelayOptions) -> Result<Relayed, RelayEr
 }
 
 /// The timer is set again only when it fires, so a busy relay never touches it.
-fn poll_idle(cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, last_moved: Instant, limit: Duration) -> Poll<()> {
+fn poll_idle(
+    cx: &mut Context<'_>,
+    mut timer: Pin<&mut Sleep>,
+    last_moved: Instant,
+    limit: Duration,
+) -> Poll<()> {
     loop {
         ready!(timer.as_mut().poll(cx));
         let due = last_moved + limit;
@@ -226,7 +231,12 @@ enum Phase {
 }
 
 impl Direction {
-    fn poll(&mut self, cx: &mut Context<'_>, source: &mut BoxStream, sink: &mut BoxStream) -> Poll<Result<(), Broken>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut BoxStream,
+        sink: &mut BoxStream,
+    ) -> Poll<Result<(), Broken>> {
         loop {
             if self.start < self.end {
                 ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
@@ -236,7 +246,9 @@ impl Direction {
                 Phase::Open => {
                     if self.poll_fill(cx, source).map_err(Broken::Source)?.is_pending() {
                         self.release();
-                        if self.unflushed && Pin::new(&mut *sink).poll_flush(cx).map_err(Broken::Sink)?.is_ready() {
+                        if self.unflushed
+                            && Pin::new(&mut *sink).poll_flush(cx).map_err(Broken::Sink)?.is_ready()
+                        {
                             self.unflushed = false;
                         }
                         return Poll::Pending;
