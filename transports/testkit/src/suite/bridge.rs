@@ -1,0 +1,189 @@
+//! The suite's own bridge: accepts, runs each handshake in a task of its own, serves what was accepted, and keeps a log.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use commucat_transport_api::{
+    AcceptError, BoxStream, Cx, Incoming, ListenError, Listener, Net, Server, Target, UserId,
+};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{pattern::Digest, services};
+
+/// Entries the log keeps of each kind; no check makes more.
+const LOG_ENTRIES_MAX: usize = 4096;
+
+/// A bridge that runs until it is dropped.
+#[derive(Debug)]
+pub(super) struct Bridge {
+    pub(super) local: SocketAddr,
+    pub(super) log: Arc<Log>,
+    main: Option<JoinHandle<()>>,
+}
+
+/// What the bridge saw.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    entries: Mutex<Entries>,
+    tasks: AtomicUsize,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) accepted: Vec<Seen>,
+    pub(super) rejected: Vec<AcceptError>,
+    pub(super) received: Vec<Digest>,
+    pub(super) ended_at: Vec<Instant>,
+    pub(super) panics: usize,
+    handed_over: Vec<BoxStream>,
+}
+
+/// An accepted channel.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) target: Target,
+    pub(super) user: Option<UserId>,
+}
+
+impl Bridge {
+    /// Starts to listen.
+    pub(super) async fn start(
+        server: &Arc<dyn Server>,
+        net: &Arc<dyn Net>,
+        budget: Duration,
+    ) -> Result<Self, ListenError> {
+        let cx = Cx::new(Arc::clone(net), budget);
+        let listener = server.listen(&cx).await?;
+        let local = listener.local_addr().ok_or(ListenError::Closed)?;
+        let log = Arc::<Log>::default();
+        let main = tokio::spawn(accept_all(listener, Arc::clone(&log), Arc::clone(net)));
+        Ok(Self { local, log, main: Some(main) })
+    }
+
+    /// Stops, with all that runs in it. Everything is gone when this returns.
+    pub(super) async fn stop(&mut self) {
+        if let Some(main) = self.main.take() {
+            main.abort();
+            // Cancelled or already over: both are what we want.
+            drop(main.await);
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if let Some(main) = &self.main {
+            main.abort();
+        }
+    }
+}
+
+impl Log {
+    /// Looks at what was seen so far.
+    pub(super) fn look(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handshakes and channels that run.
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Acquire)
+    }
+
+    /// Waits until something holds of the log.
+    pub(super) async fn until(&self, mut holds: impl FnMut(&Self) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The next channel that asked to be handed over.
+    pub(super) async fn handed_over(&self) -> Option<BoxStream> {
+        self.until(|log| !log.look().handed_over.is_empty()).await;
+        self.look().handed_over.pop()
+    }
+
+    pub(super) fn note_received(&self, digest: Digest) {
+        self.change(|entries| push(&mut entries.received, digest));
+    }
+
+    pub(super) fn hand_over(&self, stream: BoxStream) {
+        self.change(|entries| push(&mut entries.handed_over, stream));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entries)) {
+        change(&mut self.look());
+        self.changed.notify_waiters();
+    }
+}
+
+/// Counts a task for as long as it lives.
+struct Running(Arc<Log>);
+
+impl Running {
+    fn new(log: &Arc<Log>) -> Self {
+        log.tasks.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(log))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_waiters();
+    }
+}
+
+async fn accept_all(mut listener: Box<dyn Listener>, log: Arc<Log>, net: Arc<dyn Net>) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = listener.accept() => match incoming {
+                Ok(incoming) => {
+                    let running = Running::new(&log);
+                    let net = Arc::clone(&net);
+                    tasks.spawn(async move { handle(incoming, &running.0, &net).await });
+                }
+                Err(ListenError::Accept(_)) => tokio::task::yield_now().await,
+                Err(_closed) => return,
+            },
+            Some(ended) = tasks.join_next() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    log.change(|entries| entries.panics += 1);
+                }
+            }
+        }
+    }
+}
+
+async fn handle(incoming: Box<dyn Incoming>, log: &Arc<Log>, net: &Arc<dyn Net>) {
+    let accepted = match incoming.handshake().await {
+        Ok(accepted) => accepted,
+        Err(error) => return log.change(|entries| push(&mut entries.rejected, error)),
+    };
+    let seen = Seen { target: accepted.target.clone(), user: accepted.user };
+    log.change(|entries| push(&mut entries.accepted, seen));
+    // A channel that breaks is the business of the check at its other end.
+    drop(services::serve(accepted.channel, &accepted.target, log).await);
+    log.change(|entries| push(&mut entries.ended_at, net.now()));
+}
+
+fn push<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() < LOG_ENTRIES_MAX {
+        list.push(entry);
+    }
+}
