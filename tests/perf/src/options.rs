@@ -1,0 +1,209 @@
+//! What a person may say on the command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::ensure;
+
+use crate::{
+    cells::{Cell, Direction, Route, Row},
+    load::meter::STREAMS_MAX,
+    measure::Effort,
+    peers::{IDS, ours},
+};
+
+/// Measures CommuCat beside other products on this machine, in pairs, and prints ratios
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "bench", version, args_conflicts_with_subcommands = true)]
+#[non_exhaustive]
+pub struct Options {
+    /// Hidden programs of the harness itself.
+    #[command(subcommand)]
+    pub part: Option<Part>,
+    /// Rows: ss (Shadowsocks 2022), ws (WebSocket + TLS)
+    #[arg(long, value_delimiter = ',', default_value = "ss,ws")]
+    pub rows: Vec<Row>,
+    /// Groups of cells: bulk, first-byte, connections, idle, end
+    #[arg(long, value_delimiter = ',', default_value = "bulk,first-byte,connections,idle,end")]
+    pub cells: Vec<Group>,
+    /// Parallel streams of the bulk cells
+    #[arg(long, value_delimiter = ',', default_value = "1,16,128")]
+    pub streams: Vec<usize>,
+    /// Rounds; each visits every product twice, in mirrored order
+    #[arg(long, default_value_t = 6)]
+    pub rounds: u32,
+    /// Two rounds, windows of one second, less of everything: shows that it works, proves little
+    #[arg(long)]
+    pub quick: bool,
+    /// Peers to compare with
+    #[arg(long, value_delimiter = ',', default_values_t = IDS.map(str::to_owned))]
+    pub peers: Vec<String>,
+    /// Whom the ratios speak about
+    #[arg(long, default_value = ours::ID)]
+    pub subject: String,
+    /// The commucat program to measure, when it is not the one built beside this
+    #[arg(long, value_name = "PATH")]
+    pub commucat: Option<PathBuf>,
+    /// Build peers that come as source (shadowsocks-rust); takes minutes, once
+    #[arg(long)]
+    pub install_peers: bool,
+    /// Seconds of a bulk or connection window
+    #[arg(long, default_value_t = 3.0)]
+    pub window: f64,
+    /// Measure although others use the processor; every figure is then marked as disturbed
+    #[arg(long)]
+    pub allow_busy: bool,
+    /// Stay in this network namespace
+    #[arg(long)]
+    pub shared_network: bool,
+    /// Where the record goes (default: bench/ in the cache)
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Report a record instead of measuring
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Rewrite the tables and the record in docs/src/performance.md
+    #[arg(long)]
+    pub markdown: bool,
+    /// Only list rows, cells and products
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// Programs inside the harness.
+#[derive(Clone, Debug, clap::Subcommand)]
+#[non_exhaustive]
+pub enum Part {
+    /// One plain relay: half of the limit
+    #[command(hide = true)]
+    Relay {
+        /// Where it listens.
+        listen: SocketAddr,
+        /// Where it connects to.
+        target: SocketAddr,
+    },
+}
+
+/// Cells that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Group {
+    /// Bulk transfer, both directions.
+    Bulk,
+    /// Connect to first byte.
+    FirstByte,
+    /// New connections a second.
+    Connections,
+    /// Memory of idle connections.
+    Idle,
+    /// Ends of streams.
+    End,
+}
+
+impl Options {
+    /// Checks what clap cannot, and applies `--quick`.
+    ///
+    /// # Errors
+    /// When something is out of range.
+    pub fn settled(mut self) -> anyhow::Result<Self> {
+        if self.quick {
+            self.rounds = self.rounds.min(2);
+            self.window = self.window.min(1.0);
+        }
+        ensure!(self.rounds > 0, "--rounds must be at least 1");
+        ensure!((0.1..=60.0).contains(&self.window), "--window must be from 0.1 to 60 seconds");
+        ensure!(!self.streams.is_empty() && !self.rows.is_empty(), "nothing to measure");
+        for streams in &self.streams {
+            ensure!((1..=STREAMS_MAX).contains(streams), "--streams must be from 1 to {STREAMS_MAX}");
+        }
+        for id in self.peers.iter().chain([&self.subject]) {
+            ensure!(IDS.contains(&id.as_str()), "no such product: {id} ({})", IDS.join(", "));
+        }
+        Ok(self)
+    }
+
+    /// The cells in the order in which a round measures them: those that want a fresh process come first.
+    #[must_use]
+    pub fn planned_cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        if self.cells.contains(&Group::Idle) {
+            cells.push(Cell::IdleMemory { connections: if self.quick { 200 } else { 1000 } });
+        }
+        if self.cells.contains(&Group::End) {
+            cells.push(Cell::EndOfStream);
+        }
+        if self.cells.contains(&Group::FirstByte) {
+            cells.extend([Route::Forward, Route::Socks].map(|route| Cell::FirstByte { route }));
+        }
+        if self.cells.contains(&Group::Connections) {
+            cells.push(Cell::Connections { in_flight: 32 });
+        }
+        if self.cells.contains(&Group::Bulk) {
+            for &streams in &self.streams {
+                cells.extend(
+                    [Direction::Up, Direction::Down].map(|direction| Cell::Bulk { direction, streams }),
+                );
+            }
+            cells.push(Cell::Cipher);
+        }
+        cells
+    }
+
+    /// How long and how often.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        let (warm_up, first_bytes, ends) = if self.quick { (0.5, 100, 3) } else { (1.0, 500, 5) };
+        Effort {
+            warm_up: Duration::from_secs_f64(warm_up),
+            window: Duration::from_secs_f64(self.window),
+            first_bytes,
+            ends,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> anyhow::Result<Options> {
+        Options::try_parse_from(std::iter::once(&"bench").chain(args))?.settled()
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Options::command().debug_assert();
+        let options = parse(&[]).unwrap();
+        assert_eq!((options.rounds, options.rows.len(), options.subject.as_str()), (6, 2, "commucat"));
+        assert_eq!(options.planned_cells().len(), 1 + 1 + 2 + 1 + 6 + 1);
+    }
+
+    #[test]
+    fn quick_is_short_but_whole() {
+        let options = parse(&["--quick", "--rows", "ws", "--streams", "1"]).unwrap();
+        assert_eq!(options.rounds, 2);
+        assert_eq!(options.effort().window, Duration::from_secs(1));
+        assert_eq!(options.planned_cells().len(), 1 + 1 + 2 + 1 + 2 + 1);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for args in [
+            ["--rounds", "0"],
+            ["--streams", "0"],
+            ["--streams", "1000"],
+            ["--rows", "quic"],
+            ["--peers", "nobody"],
+            ["--window", "0"],
+        ] {
+            assert!(parse(&args).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn the_relay_is_a_part() {
+        let options = parse(&["relay", "127.0.0.1:1", "127.0.0.1:2"]).unwrap();
+        assert!(matches!(options.part, Some(Part::Relay { .. })));
+    }
+}

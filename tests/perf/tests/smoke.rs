@@ -1,0 +1,59 @@
+//! The harness end to end on itself: the pair of relays as subject, half-second windows, no foreign program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::process::Command;
+
+use commucat_tests_perf::report::json;
+
+#[test]
+fn the_command_line_lists_what_there_is() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--list", "--peers", "shadowsocks-rust", "--commucat", "/nonexistent"])
+        .env("XDG_CACHE_HOME", cache.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for wanted in ["row ss:", "cell up/128", "product commucat: absent:", "product limit: two plain relays"] {
+        assert!(text.contains(wanted), "{wanted:?} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn a_missing_subject_is_an_error_that_says_so() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--peers", "shadowsocks-rust", "--commucat", "/nonexistent", "--shared-network"])
+        .env("XDG_CACHE_HOME", cache.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("commucat cannot be measured"), "{text}");
+}
+
+#[test]
+fn a_record_of_another_day_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.json");
+    std::fs::write(&path, RECORD).unwrap();
+    assert_eq!(json::read(&path).unwrap().samples.len(), 3);
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("--from").arg(&path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("0.50 [0.50]") && text.contains("held: ss up/1: CPU"), "{text}");
+}
+
+const RECORD: &str = r#"{
+  "format": 1, "circumstances": {}, "subject": "commucat", "notes": [],
+  "products": [{"id": "commucat", "version": "1", "absent": null}, {"id": "xray", "version": "2", "absent": null}],
+  "samples": [
+    {"row": "ss", "round": 0, "pass": 0, "product": "commucat", "cell": "up/1",
+     "reading": {"kind": "bulk", "bytes": 1000000000, "seconds": 1, "client_cpu_s": 0.25, "server_cpu_s": 0.25, "stalled_streams": 0}},
+    {"row": "ss", "round": 0, "pass": 0, "product": "commucat-again", "cell": "up/1",
+     "reading": {"kind": "bulk", "bytes": 1000000000, "seconds": 1, "client_cpu_s": 0.25, "server_cpu_s": 0.25, "stalled_streams": 0}},
+    {"row": "ss", "round": 0, "pass": 0, "product": "xray", "cell": "up/1",
+     "reading": {"kind": "bulk", "bytes": 1000000000, "seconds": 1, "client_cpu_s": 0.5, "server_cpu_s": 0.5, "stalled_streams": 0}}
+  ]
+}"#;
