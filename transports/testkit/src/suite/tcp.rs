@@ -1,7 +1,11 @@
 //! Exact TCP semantics, as rules about two connected streams: for transports, and as well for relays, simulated and
 //! real networks, and whatever else promises to behave like a socket.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use commucat_transport_api::{BoxStream, Net};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -17,7 +21,7 @@ use super::{
 /// Bytes that may pile up between two ends of which one does not read.
 const UNREAD_BYTES_MAX: u64 = 64 << 20;
 /// How long a writer must be held up before it counts as held up.
-const HELD_UP: Duration = Duration::from_secs(2);
+const HELD_UP: Duration = Duration::from_millis(500);
 /// How long to wait for what must come to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -135,9 +139,9 @@ async fn both_ways(near: BoxStream, far: BoxStream) -> Result<(), CheckError> {
 }
 
 async fn half_close(mut near: BoxStream, mut far: BoxStream) -> Result<(), CheckError> {
-    send_and_end(&mut near, "upload", 50_000).await?;
-    let got = pattern::receive(&mut far).await.map_err(CheckError::io("reading the upload"))?;
-    ensure(got.bytes == 50_000, || format!("{} of 50000 bytes came before the end", got.bytes))?;
+    let sent = send_and_end(&mut near, "upload", 50_000);
+    let (sent, got) = tokio::join!(sent, pattern::receive(&mut far));
+    ensure(sent? == got.map_err(CheckError::io("reading the upload"))?, || "the upload came changed".into())?;
     let again = far.read(&mut [0; 8]).await.map_err(CheckError::io("reading after the end"))?;
     ensure(again == 0, || "bytes came after the end of stream".into())?;
     let sent = send_and_end(&mut far, "answer", 50_000);
@@ -163,25 +167,32 @@ async fn empty_stream(mut near: BoxStream, mut far: BoxStream) -> Result<(), Che
 
 async fn back_pressure(mut near: BoxStream, mut far: BoxStream, clock: &dyn Net) -> Result<(), CheckError> {
     let chunk = pattern::pattern("pressure", 32 * 1024);
-    let mut hasher = blake3::Hasher::new();
-    let mut written = 0;
-    loop {
-        let idle = clock.sleep_until(clock.now() + HELD_UP);
-        let taken = tokio::select! {
-            biased;
-            taken = near.write(&chunk) => taken.map_err(CheckError::io("writing"))?,
-            () = idle => break,
-        };
-        hasher.update(chunk.get(..taken).unwrap_or_default());
-        written += taken as u64;
-        ensure(written < UNREAD_BYTES_MAX, || format!("{written} bytes piled up that nobody reads"))?;
-    }
-    let sent = Digest { bytes: written, hash: *hasher.finalize().as_bytes() };
-    let end = async { near.shutdown().await.map_err(CheckError::io("ending")) };
-    let (ended, got) = tokio::join!(end, pattern::receive(&mut far));
-    ended?;
-    let got = got.map_err(CheckError::io("reading what piled up"))?;
-    ensure(got == sent, || format!("of {written} bytes that piled up {} came, or changed", got.bytes))
+    let (written, enough) = (AtomicU64::new(0), AtomicBool::new(false));
+    // The write that is held up goes on when the reader begins: it is not dropped half done.
+    let writing = async {
+        let mut hasher = blake3::Hasher::new();
+        while !enough.load(Ordering::Relaxed) {
+            near.write_all(&chunk).await?;
+            hasher.update(&chunk);
+            written.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+        near.shutdown().await?;
+        Ok(Digest { bytes: written.load(Ordering::Relaxed), hash: *hasher.finalize().as_bytes() })
+    };
+    let reading = async {
+        let mut before = None;
+        while before != Some(written.load(Ordering::Relaxed)) {
+            let so_far = written.load(Ordering::Relaxed);
+            ensure(so_far < UNREAD_BYTES_MAX, || format!("{so_far} bytes piled up that nobody reads"))?;
+            before = Some(so_far);
+            clock.sleep_until(clock.now() + HELD_UP).await;
+        }
+        enough.store(true, Ordering::Relaxed);
+        pattern::receive(&mut far).await.map_err(CheckError::io("reading what piled up"))
+    };
+    let writing = async { writing.await.map_err(CheckError::io("writing what piles up")) };
+    let (sent, got) = tokio::try_join!(writing, reading)?;
+    ensure(sent == got, || format!("of {} bytes that piled up {} came, or changed", sent.bytes, got.bytes))
 }
 
 async fn drop_ends_reader(mut near: BoxStream, far: BoxStream) -> Result<(), CheckError> {
