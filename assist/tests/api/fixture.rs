@@ -26,16 +26,19 @@ use commucat_transport_api::{
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// The real network with a clock that can be put forward.
+/// The real network with a clock that stands still unless it is put forward; sleeping takes real time.
 #[derive(Debug)]
 pub(crate) struct TurnedNet {
     real: Arc<dyn Net>,
+    begun: (Instant, Duration),
     ahead: Mutex<Duration>,
 }
 
 impl TurnedNet {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { real: SystemNet::new(), ahead: Mutex::default() })
+        let real: Arc<dyn Net> = SystemNet::new();
+        let begun = (real.now(), real.unix_time());
+        Arc::new(Self { real, begun, ahead: Mutex::default() })
     }
 
     pub(crate) fn forward(&self, by: Duration) {
@@ -61,13 +64,13 @@ impl Net for TurnedNet {
         self.real.resolve(to)
     }
     fn now(&self) -> Instant {
-        self.real.now() + self.ahead()
+        self.begun.0 + self.ahead()
     }
     fn unix_time(&self) -> Duration {
-        self.real.unix_time() + self.ahead()
+        self.begun.1 + self.ahead()
     }
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
-        self.real.sleep_until(at.checked_sub(self.ahead()).unwrap_or(at))
+        self.real.sleep_until(self.real.now() + at.saturating_duration_since(self.now()))
     }
     fn fill_random(&self, bytes: &mut [u8]) -> std::io::Result<()> {
         self.real.fill_random(bytes)

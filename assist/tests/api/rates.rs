@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commucat_assist::RatePlan;
+use commucat_assist::{AssistOptions, RatePlan};
 use serde_json::json;
 
 use crate::fixture::{Fixture, fixture, in_tunnel, limit, post, roomy};
@@ -23,7 +23,9 @@ async fn a_user_has_a_burst_and_then_a_pace_of_his_own() {
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "5"));
     assert_eq!(status(&fixture, "bob").await, 200, "others are served");
 
-    fixture.net.forward(Duration::from_secs(5));
+    fixture.net.forward(Duration::from_millis(4999));
+    assert_eq!(status(&fixture, "alice").await, 429);
+    fixture.net.forward(Duration::from_millis(1));
     assert_eq!(status(&fixture, "alice").await, 200, "waiting as long as it said is enough");
     assert_eq!(status(&fixture, "alice").await, 429);
     fixture.net.forward(Duration::from_secs(3600));
@@ -31,4 +33,9 @@ async fn a_user_has_a_burst_and_then_a_pace_of_his_own() {
         assert_eq!(status(&fixture, "alice").await, 200);
     }
     assert_eq!(status(&fixture, "alice").await, 429, "a long pause gives no more than the burst");
+}
+
+#[test]
+fn the_limits_of_the_guide_are_the_default() {
+    assert_eq!(AssistOptions::default().rates, RatePlan { user: limit(12, 6), stranger: limit(60, 20) });
 }
