@@ -48,4 +48,6 @@ async fn postgres_conforms() {
     };
     run_all(async |name: &str| cluster.fresh_database(name)).await;
     postgres::the_server_speaks_clearly(&cluster).await;
+    postgres::a_foreign_lock_is_locked_and_passes(&cluster).await;
+    postgres::a_server_that_goes_is_unreachable(cluster).await;
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,6 +11,8 @@ use std::{
 
 use commucat_storage::{Dsn, Storage, StorageError};
 use tempfile::TempDir;
+
+use crate::suite::{by, user};
 
 const PASSWORD: &str = "a-password-of-the-test";
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -138,6 +141,55 @@ pub(crate) async fn the_server_speaks_clearly(cluster: &Cluster) {
     cluster.psql("changed", "UPDATE _sqlx_migrations SET checksum = '\\x00'");
     let changed = open(dsn).await;
     assert!(matches!(changed, StorageError::ForeignSchema { version: 1 }), "{changed:?}");
+}
+
+pub(crate) async fn a_foreign_lock_is_locked_and_passes(cluster: &Cluster) {
+    let dsn = cluster.fresh_database("held");
+    Storage::open(&dsn).await.unwrap().close().await;
+    let text =
+        format!("postgres://commucat:{PASSWORD}@127.0.0.1:{}/held?options[lock_timeout]=100ms", cluster.port);
+    let storage = Storage::open(&text.parse().unwrap()).await.unwrap();
+    let mut holder = Command::new(cluster.bin.join("psql"))
+        .env("PGPASSWORD", PASSWORD)
+        .args([
+            "-X",
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "commucat",
+            "-p",
+            &cluster.port.to_string(),
+            "-d",
+            "held",
+        ])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    input.write_all(b"BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE; CREATE TABLE locked ();\n").unwrap();
+    // The lock is there when the server shows that the session waits inside its transaction.
+    let held = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+        WHERE c.relname = 'users' AND l.mode = 'AccessExclusiveLock' AND l.granted) THEN RAISE 'not yet'; END IF; END $$";
+    while cluster.psql_fails("held", held) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let error = storage.add_user(&user("bob", 1), "", by(1)).await.unwrap_err();
+    assert!(matches!(error, StorageError::Locked(_)) && error.is_transient(), "{error:?}");
+    drop(input);
+    holder.wait().unwrap();
+    storage.add_user(&user("bob", 1), "", by(1)).await.unwrap();
+    storage.close().await;
+}
+
+/// The server is stopped under an open handle.
+pub(crate) async fn a_server_that_goes_is_unreachable(cluster: Cluster) {
+    let storage = Storage::open(&cluster.fresh_database("going")).await.unwrap();
+    storage.ping().await.unwrap();
+    drop(cluster);
+    let error = storage.ping().await.unwrap_err();
+    assert!(matches!(error, StorageError::Unreachable(_)) && error.is_transient(), "{error:?}");
+    storage.close().await;
 }
 
 fn newest_bin() -> Option<PathBuf> {
