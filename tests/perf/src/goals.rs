@@ -95,12 +95,13 @@ fn collapse_goal(summary: &RowSummary, direction: Direction) -> Goal {
         let figures = &summary.metric(cell, Kind::Throughput)?.figures;
         Some(figures.get(&summary.subject)?.spread.median)
     };
+    let stalled = summary.stalled.get(&many).copied().unwrap_or(0);
     let (Some(few), Some(many)) = (throughput(few), throughput(many)) else {
         return Goal { promise, verdict: Verdict::NotMeasured, evidence: "no figure".to_owned() };
     };
     let share = many / few;
-    let held = share >= COLLAPSE_SHARE && summary.stalled == 0;
-    let evidence = format!("{share:.2}×, {} visits with a stream that stood still", summary.stalled);
+    let held = share >= COLLAPSE_SHARE && stalled == 0;
+    let evidence = format!("{share:.2}×, {stalled} visits with a stream that stood still");
     Goal { promise, verdict: if held { Verdict::Held } else { Verdict::Missed }, evidence }
 }
 

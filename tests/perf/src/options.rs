@@ -151,9 +151,9 @@ impl Options {
     /// How long and how often.
     #[must_use]
     pub fn effort(&self) -> Effort {
-        let (warm_up, first_bytes, ends) = if self.quick { (0.5, 100, 3) } else { (1.0, 500, 5) };
+        let (warm_up_share, first_bytes, ends) = if self.quick { (0.5, 100, 3) } else { (1.0 / 3.0, 500, 5) };
         Effort {
-            warm_up: Duration::from_secs_f64(warm_up),
+            warm_up: Duration::from_secs_f64(self.window * warm_up_share),
             window: Duration::from_secs_f64(self.window),
             first_bytes,
             ends,

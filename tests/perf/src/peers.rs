@@ -114,6 +114,17 @@ impl Field {
         field
     }
 
+    /// These products and no others.
+    #[must_use]
+    pub fn of(products: Vec<Box<dyn Product>>) -> Self {
+        let mut field = Self { products: Vec::new(), participants: Vec::new() };
+        for product in products {
+            let id = product.id().to_owned();
+            field.add(&id, Ok(product));
+        }
+        field
+    }
+
     /// Whether a product takes part.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {

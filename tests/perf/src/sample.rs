@@ -170,15 +170,14 @@ pub enum Reading {
 }
 
 impl Record {
-    /// The record without the bulky raw lists, for a file that is kept in the repository: of every list of connection times only
-    /// 100 evenly spaced quantiles remain, from which the median and the 99th percentile still come out the same.
+    /// The record in short, for a file that is kept in the repository: of every list of connection times only 100 evenly spaced
+    /// quantiles remain, from which the median and the 99th percentile still come out the same, and digits that mean nothing go.
     #[must_use]
     pub fn condensed(&self) -> Self {
         let mut record = self.clone();
         for sample in &mut record.samples {
-            if let Reading::FirstByte { micros } = &mut sample.reading {
-                *micros = quantiles(micros);
-            }
+            sample.foreign_cores = sample.foreign_cores.map(|cores| rounded(cores, 100.0));
+            sample.reading.condense();
         }
         record
     }
@@ -187,6 +186,35 @@ impl Record {
     pub fn of_row(&self, row: Row) -> impl Iterator<Item = &Sample> {
         self.samples.iter().filter(move |sample| sample.row == row)
     }
+}
+
+impl Reading {
+    fn condense(&mut self) {
+        match self {
+            Self::Bulk { seconds, client_cpu_s, server_cpu_s, .. }
+            | Self::Connections { seconds, client_cpu_s, server_cpu_s, .. } => {
+                for value in [seconds, client_cpu_s, server_cpu_s] {
+                    *value = rounded(*value, 1e6);
+                }
+            }
+            Self::FirstByte { micros } => *micros = quantiles(micros),
+            Self::EndOfStream { down_ms, up_ms, .. } => {
+                for value in down_ms.iter_mut().chain(up_ms) {
+                    *value = rounded(*value, 1e3);
+                }
+            }
+            Self::Cipher { seal_s_per_gb, open_s_per_gb, .. } => {
+                for value in [seal_s_per_gb, open_s_per_gb] {
+                    *value = rounded(*value, 1e6);
+                }
+            }
+            Self::IdleMemory { .. } | Self::Failed { .. } => {}
+        }
+    }
+}
+
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 /// 100 quantiles, so that percentiles by nearest rank stay what they were.
@@ -211,6 +239,26 @@ mod tests {
             assert_eq!(percentile(&short, q), percentile(&micros, q));
         }
         assert_eq!(quantiles(&[3, 1]), [3, 1]);
+    }
+
+    #[test]
+    fn condensed_figures_keep_what_means_something() {
+        let mut bulk = Reading::Bulk {
+            bytes: 5,
+            seconds: 3.000_000_4,
+            client_cpu_s: 0.123_456_789,
+            server_cpu_s: 0.5,
+            stalled_streams: 1,
+        };
+        bulk.condense();
+        let short = Reading::Bulk {
+            bytes: 5,
+            seconds: 3.0,
+            client_cpu_s: 0.123_457,
+            server_cpu_s: 0.5,
+            stalled_streams: 1,
+        };
+        assert_eq!(bulk, short);
     }
 
     #[test]

@@ -107,6 +107,9 @@ impl Session<'_> {
         for attempt in 0..=repeats {
             let samples = self.walk(row, round, cell, rigs);
             let disturbed = samples.iter().filter(|sample| sample.disturbed).count();
+            if samples.is_empty() {
+                return;
+            }
             progress(cell, &samples);
             if disturbed == 0 || attempt == repeats {
                 if disturbed > 0 {

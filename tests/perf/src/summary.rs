@@ -24,8 +24,8 @@ pub struct RowSummary {
     pub products: Vec<String>,
     /// In the order of the report.
     pub metrics: Vec<MetricSummary>,
-    /// Bulk visits of the subject in which a stream stood still.
-    pub stalled: usize,
+    /// Bulk visits of the subject in which a stream stood still, by cell.
+    pub stalled: BTreeMap<Cell, usize>,
     /// Failed visits, by product and cell, with the first reason.
     pub failures: BTreeMap<(String, String), (usize, String)>,
     /// Visits that others disturbed.
@@ -193,9 +193,14 @@ fn ratios(by_product: &BTreeMap<String, Rounds>, above: &str, below: &str) -> Ve
     above.iter().filter_map(|(round, value)| Some(value / below.get(round)?)).collect()
 }
 
-fn stalled(samples: &[&Sample], subject: &str) -> usize {
-    let stood = |sample: &&&Sample| matches!(sample.reading, Reading::Bulk { stalled_streams: 1.., .. });
-    samples.iter().filter(|sample| sample.product == subject).filter(stood).count()
+fn stalled(samples: &[&Sample], subject: &str) -> BTreeMap<Cell, usize> {
+    let mut stalled = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.product == subject) {
+        if matches!(sample.reading, Reading::Bulk { stalled_streams: 1.., .. }) {
+            *stalled.entry(sample.cell).or_insert(0) += 1;
+        }
+    }
+    stalled
 }
 
 fn failures(samples: &[&Sample]) -> BTreeMap<(String, String), (usize, String)> {

@@ -1,9 +1,41 @@
-//! The harness end to end on itself: the pair of relays as subject, half-second windows, no foreign program.
+//! The harness end to end on itself: the pair of relays as subject, short windows, no foreign program. No timing is asserted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::process::Command;
 
-use commucat_tests_perf::report::json;
+use clap::Parser;
+use commucat_tests_perf::{
+    cells::Row,
+    options::Options,
+    peers::{Field, relays::Relays},
+    report::json,
+    sample::{LIMIT, Reading},
+    session,
+    summary::RowSummary,
+};
+
+#[test]
+fn a_whole_round_of_the_relays_beside_themselves() {
+    let arguments =
+        ["bench", "--quick", "--rounds", "1", "--rows", "ss", "--window", "0.1", "--streams", "1,3"];
+    let cells = ["--cells", "bulk,first-byte,connections,end", "--allow-busy"];
+    let mut options = Options::parse_from(arguments.into_iter().chain(cells)).settled().unwrap();
+    options.subject = LIMIT.to_owned();
+    let relays = Relays::of(env!("CARGO_BIN_EXE_bench").into());
+    let record = session::run(&options, Field::of(vec![Box::new(relays)]), Vec::new()).unwrap();
+    let failed = record.samples.iter().find(|sample| matches!(sample.reading, Reading::Failed { .. }));
+    assert_eq!(failed, None);
+    // Bulk: four cells, two products, two passes; first bytes through the forward alone.
+    let count =
+        |prefix: &str| record.samples.iter().filter(|s| s.cell.to_string().starts_with(prefix)).count();
+    assert_eq!([count("up/"), count("down/"), count("first-byte/"), count("cipher")], [8, 8, 4, 1]);
+    for sample in &record.samples {
+        if let Reading::Bulk { bytes, client_cpu_s, server_cpu_s, .. } = sample.reading {
+            assert!(bytes > 0 && client_cpu_s > 0.0 && server_cpu_s > 0.0, "{sample:?}");
+        }
+    }
+    assert!(RowSummary::of(&record, Row::Shadowsocks).is_none(), "the limit alone is no product");
+}
 
 #[test]
 fn the_command_line_lists_what_there_is() {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use aws_lc_rs::{digest, rand};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use tempfile::TempDir;
 
@@ -19,6 +22,8 @@ pub const WS_PATH: &str = "/bench";
 pub struct Credentials {
     /// The Shadowsocks 2022 key: 16 bytes, base64.
     pub shadowsocks_key: String,
+    /// The key of our WebSocket bridge: 32 bytes, base64url.
+    pub bridge_key: String,
     /// The VLESS user id.
     pub uuid: String,
     /// The certificate chain, PEM.
@@ -44,6 +49,7 @@ impl Credentials {
         std::fs::write(&key_path, key.serialize_pem())?;
         Ok(Self {
             shadowsocks_key: BASE64_STANDARD.encode(random::<16>()?),
+            bridge_key: BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?),
             uuid: uuid(random()?),
             certificate: certificate_path,
             private_key: key_path,

@@ -1,26 +1,29 @@
 //! CommuCat: a bridge with one endpoint and a client with a port forward. Every call of our command line stands in this file.
 
 use std::{
-    fs,
+    env,
+    fs::{self, File},
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, bail};
 
-use super::{
-    Ends, Plan, Product,
-    credentials::{SERVER_NAME, WS_PATH},
-};
+use super::{Ends, Plan, Product, credentials::WS_PATH};
 use crate::{
     cells::Row,
-    process::{Process, output_of},
+    process::{Process, free_address, output_of},
 };
 
 /// Its id.
 pub const ID: &str = "commucat";
 /// The user of the bridge.
 const USER: &str = "bench";
+/// The congestion control that programs get when they ask for none.
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 /// A CommuCat that is ready to start.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Ours {
     pub fn find(given: Option<&Path>) -> anyhow::Result<Self> {
         let program = match given {
             Some(path) => path.to_owned(),
-            None => std::env::current_exe()?.with_file_name("commucat"),
+            None => env::current_exe()?.with_file_name("commucat"),
         };
         if !program.exists() {
             bail!("{} is not built; `cargo build --release -p commucat` does it", program.display());
@@ -49,9 +52,11 @@ impl Ours {
 
     fn command(&self, plan: &Plan<'_>) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(plan.dir).env("COMMUCAT_STATE", plan.dir.join("state"));
-        // A terminal's or a user's own settings must not leak into a measurement.
-        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        // A person's own settings must not leak into a measurement.
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COMMUCAT_")) {
+            command.env_remove(name);
+        }
+        command.current_dir(plan.dir).env("COMMUCAT_LOG", "error");
         command
     }
 }
@@ -71,17 +76,20 @@ impl Product for Ours {
 
     fn start(&self, plan: &Plan<'_>) -> anyhow::Result<Ends> {
         let config = plan.dir.join("bridge.toml");
-        fs::write(&config, bridge(plan))?;
-        let config = config.to_str().context("a directory with a strange name")?.to_owned();
-        output_of(self.command(plan).args(["user", "add", USER, "--config", &config]))?;
-        let mut serve = self.command(plan);
-        serve.args(["serve", "--config", &config]);
-        let server = Process::start("server", &serve, plan.dir)?;
-        let link = output_of(self.command(plan).args(["user", "link", USER, "--config", &config]))?;
-        let forward = format!("{}={}", plan.forward, plan.target);
+        write_private(&config, &bridge(plan, free_address()?)?)?;
+        let (config, state) = (text(&config)?, text(&plan.dir.join("state"))?);
+        let place = ["--config", &config, "--state", &state];
+        output_of(self.command(plan).args(["user", "add", USER]).args(place))?;
+        let server = Process::start("server", self.command(plan).arg("serve").args(place), plan.dir)?;
+        let link = output_of(self.command(plan).args(["user", "link", USER]).args(place))?;
         let mut connect = self.command(plan);
         connect.args(["connect", link.trim(), "--listen", &plan.socks.to_string()]);
-        connect.args(["--forward", &forward]);
+        connect.args(["--forward", &format!("{}={}", plan.forward, plan.target)]);
+        connect.args(["--no-state", "--no-assist", "--json", "--max-connections", "100000"]);
+        if let Ok(congestion) = fs::read_to_string(CONGESTION) {
+            // What the others use, so that the comparison is about us.
+            connect.args(["--congestion", congestion.trim()]);
+        }
         Ok(Ends::new(Process::start("client", &connect, plan.dir)?, server))
     }
 }
@@ -94,21 +102,23 @@ const fn transport(row: Row) -> &'static str {
 }
 
 /// The bridge's configuration: one endpoint, limits out of the way, nothing beside it.
-fn bridge(plan: &Plan<'_>) -> String {
-    let server = match plan.row {
-        Row::Shadowsocks => String::new(),
+fn bridge(plan: &Plan<'_>, admin: SocketAddr) -> anyhow::Result<String> {
+    let keys = plan.credentials;
+    let params = match plan.row {
+        Row::Shadowsocks => {
+            format!("method = \"2022-blake3-aes-128-gcm\"\nkey = \"{}\"\n", keys.shadowsocks_key)
+        }
         Row::WebSocket => format!(
-            "domain = \"{SERVER_NAME}\"\ntls_cert = {:?}\ntls_key = {:?}\n",
-            plan.credentials.certificate, plan.credentials.private_key
+            "key = \"{}\"\npath = \"{WS_PATH}\"\ncert_pem = \"\"\"\n{}\"\"\"\nkey_pem = \"\"\"\n{}\"\"\"\n",
+            keys.bridge_key,
+            fs::read_to_string(&keys.certificate)?,
+            fs::read_to_string(&keys.private_key)?,
         ),
     };
-    let params = match plan.row {
-        Row::Shadowsocks => "params = { method = \"2022-blake3-aes-128-gcm\" }\n".to_owned(),
-        Row::WebSocket => format!("params = {{ path = \"{WS_PATH}\" }}\n"),
-    };
-    format!(
-        "[server]\npublic = \"127.0.0.1\"\nmax_connections = 100000\n{server}\n\
-         [[endpoints]]\ntransport = \"{}\"\nlisten = \"{}\"\n{params}\n\
+    Ok(format!(
+        "[server]\npublic = \"127.0.0.1\"\nmax_connections = 100000\nadmin_bind = \"{admin}\"\n\n\
+         [[endpoints]]\ntransport = \"{}\"\nlisten = \"{}\"\n\n\
+         [endpoints.params]\n{params}\n\
          [egress]\nallow_private = true\n\n\
          [limits]\nmax_handshakes = 10000\nmax_connections_per_user = 100000\n\n\
          [rate.connect]\nper_minute = 10000000\nburst = 1000000\n\n\
@@ -116,7 +126,17 @@ fn bridge(plan: &Plan<'_>) -> String {
          [log]\nlevel = \"error\"\n",
         transport(plan.row),
         plan.bridge,
-    )
+    ))
+}
+
+/// The bridge refuses a configuration with keys that others can read.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is no text", path.display()))
 }
 
 #[cfg(test)]
@@ -127,11 +147,12 @@ mod tests {
     #[test]
     fn the_bridge_listens_where_the_plan_says() {
         let keys = Credentials::generate().unwrap();
-        let ss = bridge(&plan(Row::Shadowsocks, &keys));
+        let admin = "127.0.0.1:1005".parse().unwrap();
+        let ss = bridge(&plan(Row::Shadowsocks, &keys), admin).unwrap();
         assert!(ss.contains("transport = \"shadowsocks\"\nlisten = \"127.0.0.1:1001\""), "{ss}");
         assert!(ss.contains("2022-blake3-aes-128-gcm") && ss.contains("allow_private = true"), "{ss}");
-        let ws = bridge(&plan(Row::WebSocket, &keys));
-        assert!(ws.contains("cert.pem") && ws.contains(SERVER_NAME), "{ws}");
+        let ws = bridge(&plan(Row::WebSocket, &keys), admin).unwrap();
+        assert!(ws.contains("BEGIN CERTIFICATE") && ws.contains(&keys.bridge_key), "{ws}");
     }
 
     #[test]

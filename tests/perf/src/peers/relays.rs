@@ -20,7 +20,13 @@ impl Relays {
     /// # Errors
     /// When the harness does not know where it is.
     pub fn new() -> anyhow::Result<Self> {
-        Ok(Self { program: std::env::current_exe().context("where is the harness?")? })
+        Ok(Self::of(std::env::current_exe().context("where is the harness?")?))
+    }
+
+    /// Relays by the harness at this path.
+    #[must_use]
+    pub const fn of(program: PathBuf) -> Self {
+        Self { program }
     }
 
     fn relay(
