@@ -1,5 +1,7 @@
 //! Specs and links, and what a dropped server leaves.
 
+use std::mem;
+
 use commucat_transport_api::{HostPort, Spec};
 use serde_json::json;
 
@@ -85,9 +87,11 @@ pub(super) async fn port_freed(fixture: &Fixture) -> Result<Outcome, CheckError>
     drop(stream);
     let mut spec = fixture.server_spec.clone();
     spec.endpoint = HostPort::from(address);
-    session.server = fixture.transport.server(&spec, &session.users)?;
+    // The stopped server is still held: it is a configuration, and must hold no port.
+    let stopped = mem::replace(&mut session.server, fixture.transport.server(&spec, &session.users)?);
     let starting = Bridge::start(&session.server, &fixture.server_net, fixture.pace.dial);
     session.bridge = fixture.within("listening on a port that was freed", starting).await??;
+    drop(stopped);
     let mut stream = session.dial(Service::Echo).await?;
     let got = fixture.within("an echo", exchange(&mut stream, b"after")).await?;
     ensure(got.map_err(CheckError::io("an echo"))? == b"after", || "the echo came changed".into())?;

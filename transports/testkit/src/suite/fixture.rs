@@ -45,7 +45,7 @@ pub(super) struct Pace {
     pub(super) dial: Duration,
     /// Before silence counts as silence.
     pub(super) quiet: Duration,
-    /// For a server to let go of a peer that ended its side.
+    /// For a cover's answer, and for a server to let go of a peer that ended its side.
     pub(super) linger: Duration,
     /// For the echo of one datagram, which a path may lose.
     pub(super) datagram: Duration,

@@ -67,7 +67,6 @@ pub(super) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), C
 }
 
 /// What all behaviours of a transport came to. `Display` and `Debug` print one line a behaviour.
-#[must_use]
 pub struct Report {
     lines: Vec<(Behaviour, Result<Outcome, CheckError>)>,
 }

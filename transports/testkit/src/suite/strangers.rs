@@ -96,7 +96,7 @@ async fn converse(
     let mut answer = Vec::new();
     // A server may have closed already; what it said before is still there to be read.
     let wrote = stream.write_all(&sent).await;
-    let first = if answered { fixture.pace.patience } else { fixture.pace.quiet };
+    let first = if answered { fixture.pace.linger } else { fixture.pace.quiet };
     let mut ending = listen(fixture, &mut stream, &mut answer, first).await;
     if ending == Ending::Open {
         drop(stream.shutdown().await);

@@ -172,25 +172,23 @@ async fn back_pressure(mut near: BoxStream, mut far: BoxStream, clock: &dyn Net)
     let writing = async {
         let mut hasher = blake3::Hasher::new();
         while !enough.load(Ordering::Relaxed) {
-            near.write_all(&chunk).await?;
+            near.write_all(&chunk).await.map_err(CheckError::io("writing what piles up"))?;
             hasher.update(&chunk);
-            written.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            let so_far = written.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            ensure(so_far < UNREAD_BYTES_MAX, || format!("{so_far} bytes piled up that nobody reads"))?;
         }
-        near.shutdown().await?;
+        near.shutdown().await.map_err(CheckError::io("ending"))?;
         Ok(Digest { bytes: written.load(Ordering::Relaxed), hash: *hasher.finalize().as_bytes() })
     };
     let reading = async {
         let mut before = None;
         while before != Some(written.load(Ordering::Relaxed)) {
-            let so_far = written.load(Ordering::Relaxed);
-            ensure(so_far < UNREAD_BYTES_MAX, || format!("{so_far} bytes piled up that nobody reads"))?;
-            before = Some(so_far);
+            before = Some(written.load(Ordering::Relaxed));
             clock.sleep_until(clock.now() + HELD_UP).await;
         }
         enough.store(true, Ordering::Relaxed);
         pattern::receive(&mut far).await.map_err(CheckError::io("reading what piled up"))
     };
-    let writing = async { writing.await.map_err(CheckError::io("writing what piles up")) };
     let (sent, got) = tokio::try_join!(writing, reading)?;
     ensure(sent == got, || format!("of {} bytes that piled up {} came, or changed", sent.bytes, got.bytes))
 }

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use super::{BACKLOG_MAX, EndState, Happening, Packet, Side, StreamId, Wait, World};
+use super::{BACKLOG_MAX, EndState, Happening, Packet, Side, Stream, StreamId, Wait, World};
 use crate::sim::{Fate, PacketKind, link::SimTime};
 
 /// First pause before a SYN is sent again (RFC 6298 §2.1).
@@ -48,7 +48,9 @@ impl World {
         attempt: u32,
     ) {
         let sender = to_side.other();
-        if self.streams.get(&id).is_none_or(|stream| stream.end(sender).failed.is_some()) {
+        let over =
+            |stream: &Stream| stream.end(sender).failed.is_some() && !matches!(packet, Packet::Reset(_));
+        if self.streams.get(&id).is_none_or(over) {
             return;
         }
         let attempts_max = if packet == Packet::Syn { SYN_ATTEMPTS } else { SEGMENT_ATTEMPTS };
