@@ -171,10 +171,14 @@ async fn make(
         let text = defaults::config(options, bundle, net, &mut warnings).await?;
         state.write_file("bridge.toml", text.as_bytes())?;
     }
+    let database_is_new = !state.database_path().exists();
     let opened = open(options, state, env).await;
     if created && opened.is_err() {
         // The keys in it are in nobody's hands yet.
         std::fs::remove_file(&path).ok();
+        if database_is_new {
+            state.remove_database();
+        }
     }
     let (config, storage, user) = opened?;
     Ok((lock, config, storage, user, created, warnings))
@@ -198,7 +202,8 @@ async fn first_user(options: &SetupOptions, storage: &Storage) -> Result<User, U
     let users = Users::new(storage.clone(), options.actor.clone());
     let known = users.list().await?;
     let wanted = |user: &&StoredUser| options.user.as_ref().is_none_or(|name| user.user.id.as_str() == name);
-    let oldest = known.iter().filter(|user| !user.disabled).filter(wanted).min_by_key(|user| user.created_at_ms);
+    let oldest =
+        known.iter().filter(|user| !user.disabled).filter(wanted).min_by_key(|user| user.created_at_ms);
     match oldest {
         Some(user) => Ok(user.user.clone()),
         None => users.add(options.user.as_deref().unwrap_or(DEFAULT_USER), "").await,

@@ -129,7 +129,8 @@ async fn random_port(net: &dyn Net, ip: IpAddr) -> Result<u16, SetupError> {
 }
 
 async fn admin_bind(net: &dyn Net, warnings: &mut Vec<SetupWarning>) -> Result<SocketAddr, SetupError> {
-    let usual: SocketAddr = DEFAULT_ADMIN_BIND.parse().map_err(|_never: std::net::AddrParseError| SetupError::NoPort)?;
+    let usual: SocketAddr =
+        DEFAULT_ADMIN_BIND.parse().map_err(|_never: std::net::AddrParseError| SetupError::NoPort)?;
     if net.listen_stream(usual).await.is_ok() {
         return Ok(usual);
     }
@@ -152,8 +153,8 @@ fn to_toml(value: serde_json::Value) -> Option<Value> {
         },
         Json::String(text) => Some(Value::String(text)),
         Json::Array(items) => Some(Value::Array(items.into_iter().filter_map(to_toml).collect())),
-        Json::Object(map) => {
-            Some(Value::Table(map.into_iter().filter_map(|(key, value)| Some((key, to_toml(value)?))).collect()))
-        }
+        Json::Object(map) => Some(Value::Table(
+            map.into_iter().filter_map(|(key, value)| Some((key, to_toml(value)?))).collect(),
+        )),
     }
 }

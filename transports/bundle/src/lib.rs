@@ -10,12 +10,13 @@
 #![forbid(unsafe_code)]
 
 mod carried;
+mod documents;
 mod via_net;
 
 use std::sync::Arc;
 
 use commucat_transport_api::{
-    Client, ConfigError, ConfigProblem, Descriptor, Registry, Server, Spec, TransportId, UserTable,
+    Client, ConfigError, ConfigProblem, Descriptor, Registry, Secret, Server, Spec, TransportId, UserTable,
 };
 
 use crate::carried::{CarriedClient, CarriedServer};
@@ -33,7 +34,7 @@ impl Bundle {
     /// Every transport that this build contains.
     pub fn standard() -> Self {
         let mut registry = Registry::default();
-        let mut add = |added: Result<(), ConfigError>| {
+        let add = |added: Result<(), ConfigError>| {
             debug_assert!(added.is_ok(), "the transports of this crate have different ids");
         };
         #[cfg(feature = "shadowsocks")]
@@ -68,6 +69,22 @@ impl Bundle {
     /// [`ConfigProblem::UnknownScheme`] when nobody reads it; otherwise what is wrong with it.
     pub fn parse_link(&self, link: &str) -> Result<Spec, ConfigError> {
         self.registry.parse_link(link.trim())
+    }
+
+    /// Reads a document that lists servers: SIP008, or Outline's JSON of one server. Gives each with its name.
+    ///
+    /// # Errors
+    /// [`ConfigProblem::NotBuilt`] without Shadowsocks; otherwise what is wrong with the document.
+    pub fn parse_document(&self, text: &str) -> Result<Vec<(String, Spec)>, ConfigError> {
+        documents::parse(text)
+    }
+
+    /// Writes the Shadowsocks endpoints among these as a SIP008 document. Holds secrets.
+    ///
+    /// # Errors
+    /// [`ConfigProblem::NotBuilt`] without Shadowsocks; [`ConfigProblem::Missing`] when none of them is one.
+    pub fn render_sip008(&self, name: &str, endpoints: &[Spec]) -> Result<Secret<String>, ConfigError> {
+        documents::render(name, endpoints)
     }
 
     /// Server parameters with fresh keys.

@@ -32,6 +32,15 @@ pub struct SystemNetOptions {
     pub device: Option<String>,
 }
 
+impl SystemNetOptions {
+    /// The same with a congestion control for TCP; the kernel's default stays where it lacks this one.
+    #[must_use]
+    pub fn with_congestion(mut self, name: &str) -> Self {
+        self.congestion = Some(name.to_owned());
+        self
+    }
+}
+
 /// The real network of this machine.
 #[derive(Clone, Debug, Default)]
 pub struct SystemNet {

@@ -28,9 +28,11 @@ thread_local! {
 /// Dropping alone sends an orderly FIN, which protocols without an authenticated end (Shadowsocks, plain TCP) cannot
 /// tell from a finished transfer. A stream has no `abort` in its type, because every wrapper would have to pass it
 /// on; drops reach the socket by themselves, so the wish travels beside them.
-pub fn abort(stream: BoxStream) {
+///
+/// Whatever owns streams can be given: a stream, a pair, the future of a relay that must end now.
+pub fn abort<T>(streams: T) {
     ABORTING.set(true);
-    drop(stream);
+    drop(streams);
     ABORTING.set(false);
 }
 

@@ -1,0 +1,166 @@
+//! Eight seeded mistakes: the doctor names the cause in one sentence, and so does the client when it happens.
+
+use std::{
+    io::Read as _,
+    net::{SocketAddr, TcpListener},
+    process::Command,
+};
+
+use commucat_transport_api::Spec;
+use socket2::SockRef;
+
+use crate::support::{Bridge, BridgeOptions, Client, Origin, Output, closed_port, commucat, curl, run, tool};
+
+/// A host that answers, so that the doctor has something to compare with.
+fn control() -> SocketAddr {
+    Origin::start().address
+}
+
+fn doctor(command: &mut Command, link: &str) -> Output {
+    run(command.args(["doctor", link, "--control", &format!("http://{}/page", control())]))
+}
+
+#[track_caller]
+fn assert_named(output: &Output, code: i32, words: &[&str]) {
+    let said = output.stdout.to_lowercase();
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in: {output:?}");
+    }
+    assert_eq!(output.code, Some(code), "{output:?}");
+}
+
+/// What the running client itself says after a request failed.
+fn client_says(link: &str) -> String {
+    let mut client = Client::start(link);
+    let origin = Origin::start();
+    if curl(&["--proxy", &client.socks(), &origin.url("/page")]).is_some() {
+        client.process.wait_for_event("failed")["cause"].to_string().to_lowercase()
+    } else {
+        String::new()
+    }
+}
+
+fn websocket_only(bridge: &Bridge, change: impl FnOnce(&mut Spec)) -> String {
+    let mut spec = bridge.endpoint("websocket");
+    change(&mut spec);
+    Bridge::link_to(spec)
+}
+
+#[test]
+fn a_working_link_is_ok() {
+    let bridge = Bridge::start();
+    assert_named(&doctor(&mut commucat(), &bridge.link), 0, &["works"]);
+}
+
+#[test]
+fn mistake_1_nobody_listens_there() {
+    let bridge = Bridge::start();
+    let link = websocket_only(&bridge, |spec| spec.endpoint.port = closed_port());
+    assert_named(&doctor(&mut commucat(), &link), 3, &["refused"]);
+    assert!(client_says(&link).contains("refused"));
+}
+
+#[test]
+fn mistake_2_something_on_the_way_resets_the_handshake() {
+    let bridge = Bridge::start();
+    let censor = resetting_censor();
+    let link = websocket_only(&bridge, |spec| spec.endpoint = censor.into());
+    assert_named(&doctor(&mut commucat(), &link), 5, &["blocked", "reset"]);
+    assert!(client_says(&link).contains("reset"));
+}
+
+/// Accepts, reads the first flight, and resets: what an injecting censor does after a hello it dislikes.
+fn resetting_censor() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut first = [0; 64];
+            if stream.read(&mut first).unwrap_or(0) > 0 {
+                SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn mistake_3_wrong_key() {
+    let (bridge, other) = (Bridge::start(), Bridge::start());
+    let wrong = other.endpoint("websocket").params["key"].clone();
+    let link = websocket_only(&bridge, |spec| spec.params["key"] = wrong);
+    assert_named(&doctor(&mut commucat(), &link), 4, &["key"]);
+    assert!(client_says(&link).contains("key"));
+}
+
+#[test]
+fn mistake_4_wrong_user() {
+    let bridge = Bridge::start();
+    assert_eq!(bridge.user(&["add", "guest"]).code, Some(0));
+    let link = bridge.user(&["link", "guest", "--public", "127.0.0.1"]).stdout.trim().to_owned();
+    assert_named(&doctor(&mut commucat(), &link), 0, &["works"]);
+    assert_eq!(bridge.user(&["rm", "guest", "--yes"]).code, Some(0));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_named(&doctor(&mut commucat(), &link), 4, &["user"]);
+    assert!(client_says(&link).contains("user"));
+}
+
+#[test]
+fn mistake_5_the_clock_is_five_minutes_off() {
+    let bridge = Bridge::start();
+    for (shift, word) in [("+5m", "ahead"), ("-5m", "behind")] {
+        let Some(mut faketime) = tool("faketime", "faketime") else { return };
+        faketime
+            .args(["-f", shift])
+            .arg(env!("CARGO_BIN_EXE_commucat"))
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        faketime.env("NO_COLOR", "1");
+        assert_named(&doctor(&mut faketime, &bridge.link), 4, &["clock", word]);
+    }
+}
+
+#[test]
+fn mistake_6_the_version_is_too_old() {
+    let bridge = Bridge::start();
+    let link = websocket_only(&bridge, |spec| spec.params["version"] = 0.into());
+    assert_named(&doctor(&mut commucat(), &link), 4, &["version"]);
+}
+
+#[test]
+fn mistake_7_the_bridge_is_full() {
+    let bridge = Bridge::start_with(&BridgeOptions { max_connections: Some(1), ..Default::default() });
+    let client = Client::start_with(&bridge.link, &["--only", "websocket"]);
+    let origin = Origin::start();
+    let Some(mut slow) = tool("curl", "curl") else { return };
+    slow.args([
+        "--disable",
+        "--silent",
+        "--max-time",
+        "30",
+        "--output",
+        "/dev/null",
+        "--proxy",
+        &client.socks(),
+    ]);
+    let mut holding = slow.arg(origin.url("/slow")).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let link = websocket_only(&bridge, |_unchanged| ());
+    assert_named(&doctor(&mut commucat(), &link), 3, &["full"]);
+    holding.kill().unwrap();
+    holding.wait().unwrap();
+}
+
+#[test]
+fn mistake_8_there_is_no_network() {
+    let bridge = Bridge::start();
+    let Some(mut unshare) = tool("unshare", "util-linux") else { return };
+    // A network namespace of its own, whose loopback is down: as with the cable out.
+    let probe = run(unshare.args(["--net", "--map-root-user", "true"]));
+    if probe.code != Some(0) {
+        println!("skipped: this system lets no unprivileged program make a network namespace (run as root)");
+        return;
+    }
+    let mut unshare = tool("unshare", "util-linux").unwrap();
+    unshare.args(["--net", "--map-root-user"]).arg(env!("CARGO_BIN_EXE_commucat")).env("NO_COLOR", "1");
+    assert_named(&doctor(&mut unshare, &bridge.link), 3, &["no network"]);
+}

@@ -1,0 +1,19 @@
+//! The whole program over real sockets: every test starts `commucat` as a person would and looks at what he would see.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by panicking, and what it left out by printing"
+)]
+
+mod browse;
+mod crash;
+mod doctor;
+mod hostile;
+mod links;
+mod setup;
+mod support;
+mod udp;

@@ -1,2 +1,0 @@
-//! Whole-system tests over real sockets
-#![forbid(unsafe_code)]

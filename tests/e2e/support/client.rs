@@ -1,0 +1,34 @@
+//! `commucat connect` on loopback.
+
+use std::net::SocketAddr;
+
+use super::{Process, commucat};
+
+/// A running client.
+pub(crate) struct Client {
+    pub(crate) process: Process,
+    pub(crate) proxy: SocketAddr,
+}
+
+impl Client {
+    pub(crate) fn start(link: &str) -> Self {
+        Self::start_with(link, &[])
+    }
+
+    pub(crate) fn start_with(link: &str, args: &[&str]) -> Self {
+        let mut command = commucat();
+        command.args(["connect", "--json", "--no-state", "--listen", "127.0.0.1:0", link]).args(args);
+        let mut process = Process::start(&mut command);
+        let event = process.wait_for_event("listening");
+        let proxy = event["address"].as_str().unwrap().parse().unwrap();
+        Self { process, proxy }
+    }
+
+    pub(crate) fn socks(&self) -> String {
+        format!("socks5h://{}", self.proxy)
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.proxy)
+    }
+}
