@@ -16,8 +16,8 @@ use axum::{
     routing::get,
 };
 use commucat_assist::{
-    Assist, AssistOptions, AssistSource, CheckPlan, CheckTarget, LIVEZ_PATH, PeerAddress, RateLimit, RatePlan,
-    SelfCheck, ServedEndpoint, TunnelUser, with_problem_fallbacks,
+    Assist, AssistOptions, AssistSource, CheckPlan, CheckTarget, LIVEZ_PATH, PeerAddress, RateLimit,
+    RatePlan, SelfCheck, ServedEndpoint, TunnelUser, with_problem_fallbacks,
 };
 use commucat_proto::assist::{ASSIST_PATH, Version};
 use commucat_storage::EndpointCheck;
@@ -57,7 +57,11 @@ impl Checks {
 
     /// What the last check of an endpoint showed.
     pub(crate) fn last(&self, key: &str) -> Option<bool> {
-        self.check.outcomes().iter().find(|(known, _outcome)| **known == *key).map(|(_key, at)| at.result.is_ok())
+        self.check
+            .outcomes()
+            .iter()
+            .find(|(known, _outcome)| **known == *key)
+            .map(|(_key, at)| at.result.is_ok())
     }
 }
 
@@ -134,7 +138,8 @@ pub(crate) fn for_user(router: &Router, user: UserId) -> Router {
 pub(crate) fn for_peer(router: &Router, peer: SocketAddr) -> Router {
     let named = move |mut request: Request, next: Next| {
         let forwarded = request.headers().get_all("x-forwarded-for").iter().next_back();
-        let forwarded = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let forwarded =
+            forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         let from = forwarded.filter(|_ip: &IpAddr| peer.ip().to_canonical().is_loopback());
         let from = from.map_or(peer, |ip| SocketAddr::new(ip, 0));
         request.extensions_mut().insert(PeerAddress(from));

@@ -222,9 +222,16 @@ impl Drop for RunningBridge {
 }
 
 impl Shared {
-    fn new(config: BridgeConfig, bundle: Bundle, net: Arc<dyn Net>, storage: Storage, health: User) -> Arc<Self> {
+    fn new(
+        config: BridgeConfig,
+        bundle: Bundle,
+        net: Arc<dyn Net>,
+        storage: Storage,
+        health: User,
+    ) -> Arc<Self> {
         let metrics = Metrics::new();
-        let roster = Arc::new(Roster::new(Arc::new(UserTable::default()), config.limits.max_connections_per_user));
+        let roster =
+            Arc::new(Roster::new(Arc::new(UserTable::default()), config.limits.max_connections_per_user));
         let sessions =
             Arc::new(Sessions::new(Arc::clone(&net), Arc::clone(&roster), &config, Arc::clone(&metrics)));
         let watch = Watch {
@@ -275,12 +282,18 @@ impl Shared {
         type ForPeer = Box<dyn Fn(SocketAddr) -> axum::Router + Send>;
         let own: [(_, _, _, ForPeer); 2] = [
             ("server.admin_bind", "admin", config.server.admin_bind, Box::new(move |_peer| admin.clone())),
-            ("server.api_bind", "api", config.server.api_bind, Box::new(move |peer| assist::for_peer(&api, peer))),
+            (
+                "server.api_bind",
+                "api",
+                config.server.api_bind,
+                Box::new(move |peer| assist::for_peer(&api, peer)),
+            ),
         ];
         let mut bound = [None, None];
         for ((key, task, bind, router), bound) in own.into_iter().zip(&mut bound) {
             let Some(bind) = bind else { continue };
-            let failed = |source| StartError::OwnSocket { key, reason: BindReason::of_io(&source, bind), source };
+            let failed =
+                |source| StartError::OwnSocket { key, reason: BindReason::of_io(&source, bind), source };
             let (port, local) = http::listen(&self.net, bind).await.map_err(failed)?;
             *bound = Some(local);
             let draining = self.tasks.cancelled();
@@ -301,6 +314,8 @@ impl Shared {
 
     async fn stop_accepting(&self) {
         self.accepting.store(false, Ordering::Release);
+        // A reload that runs would put its endpoints back.
+        let _no_reload = self.reloading.lock().await;
         let slots = std::mem::take(&mut *self.slots());
         for slot in slots {
             slot.endpoint.stop().await;

@@ -27,6 +27,7 @@ use std::{
 
 use commucat_transport_api::{Host, HostPort, Secret, Spec};
 
+pub(crate) use self::check::reasons;
 pub use self::{
     build::{DEFAULT_ADMIN_BIND, MAX_ENDPOINTS, MAX_NAME_BYTES},
     env::EnvWarning,
@@ -35,7 +36,6 @@ pub use self::{
     node::{Origin, Position},
     read::ConfigFormat,
 };
-pub(crate) use self::check::reasons;
 use self::{form::FileForm, source::Source};
 
 /// Longest config file that is read, in bytes.

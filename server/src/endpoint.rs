@@ -108,7 +108,8 @@ impl Endpoint {
         let port = local.map_or(config.spec.endpoint.port, |local| local.port());
         let label = format!("{transport}:{port}");
         let stats = stats(&label);
-        let (stop, listening, loops) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (stop, listening, loops) =
+            (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         stats.up.set(1.0);
         tracing::info!(endpoint = at, transport = transport.as_str(), port, "listening");
         let up = Up { stats: Arc::clone(&stats), down: listening.clone() };

@@ -26,7 +26,12 @@ const MAX_LOCAL_CONNECTIONS: usize = 256;
 const LOCAL_CONNECTION_LIFE: Duration = Duration::from_secs(600);
 
 /// Answers requests on one stream until it ends, for at most `life`; after `draining` only the request that runs.
-pub(crate) async fn serve_http(stream: BoxStream, router: Router, life: Duration, draining: CancellationToken) {
+pub(crate) async fn serve_http(
+    stream: BoxStream,
+    router: Router,
+    life: Duration,
+    draining: CancellationToken,
+) {
     let serve = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

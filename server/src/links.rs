@@ -13,7 +13,9 @@ use crate::{config::BridgeConfig, endpoint::public_address};
 #[non_exhaustive]
 pub enum ClientLinkError {
     /// Nothing says under which address clients reach the bridge.
-    #[error("where do clients reach this bridge? set server.public (or server.domain), or give --public HOST")]
+    #[error(
+        "where do clients reach this bridge? set server.public (or server.domain), or give --public HOST"
+    )]
     NoPublicAddress,
     /// The endpoint listens on a port that the system chose and clients cannot know.
     #[error("endpoints[{at}] has no fixed port: set its listen or public")]
@@ -47,9 +49,13 @@ pub fn client_link(
     let users = Arc::new(UserTable::default());
     let mut servers = Vec::new();
     for (at, endpoint) in config.resolved_endpoints(bundle).iter().enumerate() {
-        let server =
-            bundle.server(&endpoint.spec, &users).map_err(|source| ClientLinkError::Endpoint { at, source })?;
-        servers.push((server, public_address(endpoint.public.as_ref(), endpoint.spec.endpoint.port, host.as_ref())));
+        let server = bundle
+            .server(&endpoint.spec, &users)
+            .map_err(|source| ClientLinkError::Endpoint { at, source })?;
+        servers.push((
+            server,
+            public_address(endpoint.public.as_ref(), endpoint.spec.endpoint.port, host.as_ref()),
+        ));
     }
     assemble(config, servers, user)
 }
@@ -66,7 +72,8 @@ pub(crate) fn assemble(
         if public.port == 0 {
             return Err(ClientLinkError::NoPort { at });
         }
-        let spec = server.client_spec(&public, user).map_err(|source| ClientLinkError::Endpoint { at, source })?;
+        let spec =
+            server.client_spec(&public, user).map_err(|source| ClientLinkError::Endpoint { at, source })?;
         specs.push(spec);
     }
     Ok(Link::new(&config.server.name, specs, config.assist.enabled))

@@ -3,10 +3,7 @@
 //! Each bridge has a recorder of its own (so two bridges in one process do not mix) and asks it for handles once;
 //! counting is then one atomic addition.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::Ordering,
-};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use commucat_net::Traffic;
 use commucat_transport_api::AcceptError;
@@ -79,8 +76,15 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] =
-        [Self::Ok, Self::Unauthenticated, Self::Replayed, Self::Limit, Self::Io, Self::Evicted, Self::Timeout];
+    const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Unauthenticated,
+        Self::Replayed,
+        Self::Limit,
+        Self::Io,
+        Self::Evicted,
+        Self::Timeout,
+    ];
 
     const fn label(self) -> &'static str {
         match self {
@@ -206,7 +210,11 @@ impl Metrics {
 
     /// The text that Prometheus reads.
     pub(crate) fn render(&self) -> String {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|stats| stats.publish());
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .for_each(|stats| stats.publish());
         self.handle.run_upkeep();
         self.handle.render()
     }
@@ -214,7 +222,8 @@ impl Metrics {
 
 impl EndpointStats {
     pub(crate) fn handshake(&self, outcome: Outcome) {
-        if let Some((_outcome, counter)) = self.handshakes.iter().find(|(known, _counter)| *known == outcome) {
+        if let Some((_outcome, counter)) = self.handshakes.iter().find(|(known, _counter)| *known == outcome)
+        {
             counter.increment(1);
         }
     }

@@ -79,8 +79,9 @@ impl Roster {
         }
         let wanted: HashMap<_, _> = users.iter().map(|user| (&user.id, user)).collect();
         let before = std::mem::take(&mut *live);
-        let (mut kept, gone): (HashMap<_, _>, HashMap<_, _>) =
-            before.into_iter().partition(|(id, known)| wanted.get(id).is_some_and(|user| same(&known.user, user)));
+        let (mut kept, gone): (HashMap<_, _>, HashMap<_, _>) = before
+            .into_iter()
+            .partition(|(id, known)| wanted.get(id).is_some_and(|user| same(&known.user, user)));
         for user in users {
             let entry = kept.remove(&user.id).unwrap_or_else(|| Live {
                 user: user.clone(),
@@ -131,7 +132,8 @@ mod tests {
         let roster = Roster::new(Arc::new(UserTable::default()), 10);
         roster.replace(&[user("ann", 1), user("bob", 2), user("cid", 3)]);
         let generation = roster.table.generation();
-        let seats: Vec<_> = ["ann", "bob", "cid"].map(|name| roster.enter(&name.parse().unwrap()).unwrap()).into();
+        let seats: Vec<_> =
+            ["ann", "bob", "cid"].map(|name| roster.enter(&name.parse().unwrap()).unwrap()).into();
         assert_eq!(roster.replace(&[user("ann", 1), user("bob", 9)]), 2);
         let cut: Vec<_> = seats.iter().map(|seat| seat.cut.is_cancelled()).collect();
         assert_eq!(cut, [false, true, true], "bob has another secret, cid is gone");

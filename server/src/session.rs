@@ -10,7 +10,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use commucat_net::{RelayOptions, abort, relay};
 use commucat_transport_api::{
-    AcceptError, Accepted, BoxFuture, Channel, DatagramChannel, HostPort, Incoming, Net, Redacted, Target, UserId,
+    AcceptError, Accepted, BoxFuture, Channel, DatagramChannel, HostPort, Incoming, Net, Redacted, Target,
+    UserId,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -44,7 +45,12 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(net: Arc<dyn Net>, roster: Arc<Roster>, config: &BridgeConfig, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        net: Arc<dyn Net>,
+        roster: Arc<Roster>,
+        config: &BridgeConfig,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             connections: Seats::announcing(config.server.max_connections, Arc::clone(roster.table())),
             handshakes: Handshakes::new(config.limits.max_handshakes),
@@ -197,12 +203,18 @@ impl Sessions {
                 self.datagrams(endpoint, datagrams).await;
             }
             (channel, target) => {
-                tracing::debug!(?channel, kind = kind_of(&target), "nothing serves such a channel");
+                drop(channel);
+                tracing::debug!(kind = kind_of(&target), "nothing serves such a channel");
             }
         }
     }
 
-    async fn relay(&self, endpoint: &EndpointStats, stream: commucat_transport_api::BoxStream, to: &HostPort) {
+    async fn relay(
+        &self,
+        endpoint: &EndpointStats,
+        stream: commucat_transport_api::BoxStream,
+        to: &HostPort,
+    ) {
         let egress = self.egress.load_full();
         let began = Instant::now();
         let target = match egress.connect(to).await {
@@ -215,7 +227,8 @@ impl Sessions {
                 return;
             }
         };
-        let options = RelayOptions::counting(Arc::clone(&endpoint.traffic)).with_idle(self.limits.load().idle);
+        let options =
+            RelayOptions::counting(Arc::clone(&endpoint.traffic)).with_idle(self.limits.load().idle);
         let ended = relay(stream, target, &options).await;
         let seconds = began.elapsed().as_secs();
         match ended {

@@ -83,7 +83,9 @@ impl StateError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Permission { path, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Permission { path, source }
+            }
             _ => Self::Io { path, source },
         }
     }
@@ -118,7 +120,8 @@ impl StateDir {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(|error| StateError::io(&path, error))?;
         }
-        let mode = fs::metadata(&path).map_err(|error| StateError::io(&path, error))?.permissions().mode() & 0o777;
+        let mode =
+            fs::metadata(&path).map_err(|error| StateError::io(&path, error))?.permissions().mode() & 0o777;
         if mode & 0o022 != 0 {
             return Err(StateError::Exposed { path, mode, wanted: 0o700 });
         }
@@ -211,13 +214,21 @@ impl StateDir {
         written.map_err(|error| StateError::io(path, error))
     }
 
+    /// Takes away a database that could not be made whole.
+    pub(crate) fn remove_database(&self) {
+        for name in ["commucat.db", "commucat.db-wal", "commucat.db-shm"] {
+            fs::remove_file(self.path.join(name)).ok();
+        }
+    }
+
     /// Undoes [`StateDir::open`] after a failed first start: takes away what this process made, when that is all
     /// there is.
     pub(crate) fn undo(&self) {
         if !self.fresh {
             return;
         }
-        for name in ["bridge.toml", "commucat.db", "commucat.db-wal", "commucat.db-shm", "lock"] {
+        self.remove_database();
+        for name in ["bridge.toml", "lock"] {
             fs::remove_file(self.path.join(name)).ok();
         }
         // Fails when somebody put something else there, which then stays.
@@ -309,7 +320,8 @@ mod tests {
     fn the_default_place_follows_the_environment() {
         let place = |root, pairs: &[(&str, &str)]| {
             let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), OsString::from(v))).collect();
-            let get = move |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+            let get =
+                move |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
             default_path(root, get).map(|path| path.display().to_string())
         };
         assert_eq!(place(true, &[]).as_deref(), Some("/var/lib/commucat"));

@@ -20,7 +20,12 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { tracker: TaskTracker::new(), cancel: CancellationToken::new(), metrics, running: Arc::default() }
+        Self {
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            metrics,
+            running: Arc::default(),
+        }
     }
 
     /// Runs a task until the bridge ends. One that ends or panics before that is told in log, metrics and readiness.

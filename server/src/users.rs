@@ -133,7 +133,8 @@ pub(crate) fn now_ms() -> i64 {
 /// Everybody who may connect: the enabled users, and the bridge's own health user, which no list shows.
 pub(crate) async fn admitted(storage: &Storage, health: &User) -> Result<Vec<User>, StorageError> {
     let stored = storage.users().await?;
-    let mut users: Vec<User> = stored.into_iter().filter(|user| !user.disabled).map(|user| user.user).collect();
+    let mut users: Vec<User> =
+        stored.into_iter().filter(|user| !user.disabled).map(|user| user.user).collect();
     users.push(health.clone());
     Ok(users)
 }
@@ -150,8 +151,7 @@ pub(crate) async fn health_user(storage: &Storage) -> Result<User, UserError> {
 }
 
 fn operator_name(name: &str) -> Result<UserId, UserError> {
-    let id: UserId =
-        name.parse().map_err(|_bad: commucat_transport_api::ConfigError| UserError::Name)?;
+    let id: UserId = name.parse().map_err(|_bad: commucat_transport_api::ConfigError| UserError::Name)?;
     if name.ends_with(RESERVED_SUFFIX) { Err(UserError::Reserved) } else { Ok(id) }
 }
 
@@ -193,7 +193,8 @@ mod tests {
         assert_eq!(users.list().await.unwrap().len(), 1, "the health user is in no list");
         users.remove("ann").await.unwrap();
         assert!(matches!(users.remove("ann").await, Err(UserError::Unknown(_))));
-        let journal: Vec<_> = storage.audit(None, 10).await.unwrap().into_iter().rev().map(|e| e.action).collect();
+        let journal: Vec<_> =
+            storage.audit(None, 10).await.unwrap().into_iter().rev().map(|e| e.action).collect();
         assert_eq!(journal, ["user.add", "user.disable", "user.enable", "user.rotate", "user.remove"]);
     }
 

@@ -33,7 +33,10 @@ impl Watch {
         let users = admitted(&self.storage, &self.health).await?;
         let cut = self.roster.replace(&users);
         if cut > 0 {
-            tracing::info!(users = cut, "users removed, disabled or given new keys; their connections are cut");
+            tracing::info!(
+                users = cut,
+                "users removed, disabled or given new keys; their connections are cut"
+            );
         }
         self.metrics.users.set(users.len().saturating_sub(1) as f64);
         Ok(())

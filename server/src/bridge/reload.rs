@@ -102,7 +102,8 @@ impl Shared {
                 }
                 Err(error) => {
                     stop(&fresh).await;
-                    let is_fresh = |slot: &Slot| fresh.iter().any(|new| Arc::ptr_eq(&new.endpoint, &slot.endpoint));
+                    let is_fresh =
+                        |slot: &Slot| fresh.iter().any(|new| Arc::ptr_eq(&new.endpoint, &slot.endpoint));
                     slots.retain(|slot| !is_fresh(slot));
                     slots.extend(kept);
                     return Err((slots, error));

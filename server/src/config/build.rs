@@ -5,8 +5,8 @@ use std::{io::Read as _, path::Path, time::Duration};
 use commucat_transport_api::{Host, HostPort, Secret, Spec, TransportId};
 
 use super::{
-    AdminConfig, AssistConfig, BridgeConfig, EgressConfig, EndpointConfig, LimitsConfig, LogConfig, RateConfig,
-    ServerConfig, StorageConfig, TlsFiles, Zone,
+    AdminConfig, AssistConfig, BridgeConfig, EgressConfig, EndpointConfig, LimitsConfig, LogConfig,
+    RateConfig, ServerConfig, StorageConfig, TlsFiles, Zone,
     error::{Collector, ConfigFileError},
     form::{CarrierForm, EndpointForm, FileForm, LimitsForm, ServerForm, StorageForm, ZoneForm},
     source::Source,
@@ -63,8 +63,12 @@ pub(super) fn build(form: FileForm, source: &Source) -> Result<BridgeConfig, Con
         http: zone(&form.rate.http, DEFAULT_HTTP_ZONE, "rate.http", &mut issues),
         strangers: zone(&form.rate.strangers, DEFAULT_STRANGERS_ZONE, "rate.strangers", &mut issues),
     };
-    let self_check =
-        seconds(form.assist.self_check_seconds, DEFAULT_SELF_CHECK_SECONDS, "assist.self_check_seconds", &mut issues);
+    let self_check = seconds(
+        form.assist.self_check_seconds,
+        DEFAULT_SELF_CHECK_SECONDS,
+        "assist.self_check_seconds",
+        &mut issues,
+    );
     issues.finish()?;
     Ok(BridgeConfig {
         server,
@@ -90,11 +94,15 @@ pub(super) fn build(form: FileForm, source: &Source) -> Result<BridgeConfig, Con
 fn server(form: ServerForm, issues: &mut Collector<'_>) -> ServerConfig {
     let name = form.name.unwrap_or_default();
     if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
-        issues.at("server.name", format!("a name has at most {MAX_NAME_BYTES} bytes and no control characters"));
+        issues.at(
+            "server.name",
+            format!("a name has at most {MAX_NAME_BYTES} bytes and no control characters"),
+        );
     }
     let domain = match form.domain.map(|domain| domain.0) {
         Some(Host::Ip(_)) => {
-            issues.at("server.domain", "this is an address, not a domain; an address goes into server.public");
+            issues
+                .at("server.domain", "this is an address, not a domain; an address goes into server.public");
             None
         }
         Some(Host::Name(name)) => Some(name),
@@ -129,7 +137,9 @@ fn server(form: ServerForm, issues: &mut Collector<'_>) -> ServerConfig {
             "server.max_connections",
             issues,
         ),
-        drain: Duration::from_secs(form.drain_seconds.unwrap_or(DEFAULT_DRAIN_SECONDS).min(MAX_SECONDS).into()),
+        drain: Duration::from_secs(
+            form.drain_seconds.unwrap_or(DEFAULT_DRAIN_SECONDS).min(MAX_SECONDS).into(),
+        ),
         admin_bind: form.admin_bind.and_then(|bind| bind.socket_addr()).or_else(default_admin),
         api_bind: form.api_bind.and_then(|bind| bind.socket_addr()),
     }
@@ -183,7 +193,10 @@ fn spec(
         None => None,
     };
     let Some(endpoint) = listen.or_else(|| via.as_ref().map(|via| via.endpoint.clone())) else {
-        issues.at(&format!("{key}.listen"), "this key is required and missing: the address and port to listen on");
+        issues.at(
+            &format!("{key}.listen"),
+            "this key is required and missing: the address and port to listen on",
+        );
         return None;
     };
     if endpoint.socket_addr().is_none() {
@@ -202,7 +215,12 @@ fn spec(
 }
 
 fn storage(form: StorageForm, issues: &mut Collector<'_>) -> Result<StorageConfig, ConfigFileError> {
-    if [form.dsn.is_some(), form.postgres_dsn.is_some(), form.dsn_file.is_some()].iter().filter(|is| **is).count() > 1 {
+    if [form.dsn.is_some(), form.postgres_dsn.is_some(), form.dsn_file.is_some()]
+        .iter()
+        .filter(|is| **is)
+        .count()
+        > 1
+    {
         issues.at("storage", "give one of dsn, postgres_dsn and dsn_file");
     }
     if let Some(dsn) = &form.postgres_dsn
@@ -227,7 +245,12 @@ fn secret_file(path: &Path) -> Result<Secret<String>, ConfigFileError> {
 
 fn limits(form: &LimitsForm, issues: &mut Collector<'_>) -> LimitsConfig {
     LimitsConfig {
-        max_handshakes: positive(form.max_handshakes, DEFAULT_MAX_HANDSHAKES, "limits.max_handshakes", issues),
+        max_handshakes: positive(
+            form.max_handshakes,
+            DEFAULT_MAX_HANDSHAKES,
+            "limits.max_handshakes",
+            issues,
+        ),
         handshake: seconds(
             form.handshake_seconds,
             DEFAULT_HANDSHAKE_SECONDS,

@@ -35,7 +35,8 @@ impl BridgeConfig {
             check_readable(&tls.key, "server.tls_key", &mut issues);
         }
         if let Some(Err(error)) = self.storage.dsn.as_ref().map(|dsn| dsn.expose().parse::<Dsn>()) {
-            let key = if self.source.has(&KeyPath::parse("storage.postgres_dsn")) { "postgres_dsn" } else { "dsn" };
+            let key =
+                if self.source.has(&KeyPath::parse("storage.postgres_dsn")) { "postgres_dsn" } else { "dsn" };
             issues.at(&format!("storage.{key}"), error.to_string());
         }
         issues.finish()
@@ -50,7 +51,7 @@ impl BridgeConfig {
         alone.via = None;
         check_paths(&alone.params, &format!("{key}.params"), issues);
         if let Err(error) = bundle.server(&alone, &Arc::new(UserTable::default())) {
-            report(&error, key, bundle, &self.source, issues);
+            report(&error, &alone, key, bundle, &self.source, issues);
         }
     }
 
@@ -101,7 +102,10 @@ fn check_paths(params: &serde_json::Value, key: &str, issues: &mut Collector<'_>
             map.iter().for_each(|(name, value)| check_paths(value, &format!("{key}.{name}"), issues));
         }
         serde_json::Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, value)| check_paths(value, &format!("{key}[{at}]"), issues));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| check_paths(value, &format!("{key}[{at}]"), issues));
         }
         serde_json::Value::String(text) if text.starts_with('/') => {
             let path = Path::new(text);
@@ -116,13 +120,19 @@ fn check_paths(params: &serde_json::Value, key: &str, issues: &mut Collector<'_>
 }
 
 /// What a transport says about its parameters, at the key it is about: the transport knows fields, not files.
-fn report(error: &ConfigError, key: &str, bundle: &Bundle, source: &Source, issues: &mut Collector<'_>) {
+fn report(
+    error: &ConfigError,
+    spec: &Spec,
+    key: &str,
+    bundle: &Bundle,
+    source: &Source,
+    issues: &mut Collector<'_>,
+) {
     let text = reasons(error);
     let (path, message) = match (error.problem(), error.field()) {
         (ConfigProblem::NotBuilt, _) => {
             let known: Vec<_> = bundle.descriptors().map(|known| known.id.as_str().to_owned()).collect();
-            let typed = text.split('`').nth(1).unwrap_or_default();
-            let hint = nearest(typed, known.iter().map(String::as_str)).map_or_else(
+            let hint = nearest(spec.transport.as_str(), known.iter().map(String::as_str)).map_or_else(
                 || format!("this build has no such transport; it has: {}", known.join(", ")),
                 |meant| format!("this build has no such transport; did you mean `{meant}`?"),
             );

@@ -4,8 +4,8 @@
 use std::fmt;
 
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer as _, MapAccess, SeqAccess,
-    Unexpected, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer as _, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
 
 use super::{
@@ -234,7 +234,8 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TypeError> {
-        let entry = self.entries.get(self.at).ok_or_else(|| TypeError::new("value without a key".to_owned()))?;
+        let entry =
+            self.entries.get(self.at).ok_or_else(|| TypeError::new("value without a key".to_owned()))?;
         self.at += 1;
         seed.deserialize(NodeDeserializer(&entry.node))
             .map_err(|error| error.within(Segment::Key(entry.key.clone()), entry.origin))

@@ -74,7 +74,8 @@ pub(super) fn apply(root: &mut Node, env: impl Iterator<Item = (String, String)>
         } else if let Some((_name, what)) = ENV_NOT_BUILT.iter().find(|(known, _what)| *known == name) {
             warnings.push(EnvWarning { message: format!("has no effect: not built yet: {what}"), name });
         } else if let Some(meant) = nearest_variable(&name) {
-            warnings.push(EnvWarning { message: format!("has no effect; did you mean {PREFIX}{meant}?"), name });
+            warnings
+                .push(EnvWarning { message: format!("has no effect; did you mean {PREFIX}{meant}?"), name });
         }
     }
     warnings

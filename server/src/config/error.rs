@@ -40,7 +40,9 @@ impl ConfigFileError {
 
 fn reason_of_io(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => Some("permission denied: is the file owned by the user the bridge runs as?"),
+        io::ErrorKind::PermissionDenied => {
+            Some("permission denied: is the file owned by the user the bridge runs as?")
+        }
         io::ErrorKind::NotFound => Some("there is no such file"),
         io::ErrorKind::IsADirectory => Some("that is a directory"),
         _ => None,

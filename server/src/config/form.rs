@@ -160,7 +160,10 @@ pub(super) struct HostForm(pub(super) Host);
 impl<'de> Deserialize<'de> for HostForm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.rsplit_once(':').is_some_and(|(host, port)| !host.contains(':') && port.parse::<u16>().is_ok()) {
+        if text
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.contains(':') && port.parse::<u16>().is_ok())
+        {
             return Err(D::Error::custom("write the host without a port"));
         }
         Host::parse(&text).map(Self).map_err(D::Error::custom)
@@ -185,7 +188,12 @@ pub(super) fn every_key() -> Vec<String> {
     let listen: HostPort = "0.0.0.0:1".parse().unwrap();
     let transport: TransportId = "x".parse().unwrap();
     let mut form = FileForm::default();
-    let via = CarrierForm { transport: transport.clone(), listen: None, params: serde_json::Value::Null, via: None };
+    let via = CarrierForm {
+        transport: transport.clone(),
+        listen: None,
+        params: serde_json::Value::Null,
+        via: None,
+    };
     form.endpoints.push(EndpointForm {
         transport,
         listen: Some(listen),
@@ -207,7 +215,9 @@ fn collect(prefix: &str, value: &serde_json::Value, keys: &mut Vec<String>) {
                 collect(&path, value, keys);
             }
         }
-        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(&format!("{prefix}[]"), item, keys)),
+        serde_json::Value::Array(items) => {
+            items.iter().for_each(|item| collect(&format!("{prefix}[]"), item, keys))
+        }
         _ => keys.push(prefix.to_owned()),
     }
 }

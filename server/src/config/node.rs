@@ -72,8 +72,10 @@ impl KeyPath {
         let mut segments = Vec::new();
         for part in text.split('.') {
             let mut pieces = part.split('[');
-            segments.extend(pieces.next().filter(|key| !key.is_empty()).map(|key| Segment::Key(key.to_owned())));
-            segments.extend(pieces.filter_map(|piece| piece.strip_suffix(']')?.parse().ok().map(Segment::Index)));
+            segments
+                .extend(pieces.next().filter(|key| !key.is_empty()).map(|key| Segment::Key(key.to_owned())));
+            segments
+                .extend(pieces.filter_map(|piece| piece.strip_suffix(']')?.parse().ok().map(Segment::Index)));
         }
         Self(segments)
     }

@@ -40,11 +40,12 @@ fn parse_toml(text: &str) -> Result<Node, SyntaxError> {
 }
 
 fn toml_table(text: &str, table: &DeTable<'_>) -> Value {
-    let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| Entry {
-        key: key.get_ref().to_string(),
-        origin: Origin::File(position(text, key.span().start)),
-        node: toml_node(text, value),
-    };
+    let entry =
+        |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| Entry {
+            key: key.get_ref().to_string(),
+            origin: Origin::File(position(text, key.span().start)),
+            node: toml_node(text, value),
+        };
     let mut entries: Vec<Entry> = table.iter().map(entry).collect();
     // The parser sorts by name; errors should come in the order of the file.
     entries.sort_by_key(|entry| match entry.origin {
@@ -60,10 +61,10 @@ fn toml_node(text: &str, value: &toml::Spanned<DeValue<'_>>) -> Node {
         DeValue::String(string) => Value::Str(string.to_string()),
         DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
             .map_or_else(|_too_big| Value::Str(integer.as_str().to_owned()), Value::Int),
-        DeValue::Float(float) => float
-            .as_str()
-            .parse()
-            .map_or_else(|_odd: std::num::ParseFloatError| Value::Str(float.as_str().to_owned()), Value::Float),
+        DeValue::Float(float) => float.as_str().parse().map_or_else(
+            |_odd: std::num::ParseFloatError| Value::Str(float.as_str().to_owned()),
+            Value::Float,
+        ),
         DeValue::Boolean(boolean) => Value::Bool(*boolean),
         DeValue::Datetime(datetime) => Value::Str(datetime.to_string()),
         DeValue::Array(items) => Value::Seq(items.iter().map(|item| toml_node(text, item)).collect()),
@@ -76,7 +77,10 @@ fn position(text: &str, offset: usize) -> Position {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    Position { line: u32::try_from(line).unwrap_or(u32::MAX), column: u32::try_from(column).unwrap_or(u32::MAX) }
+    Position {
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        column: u32::try_from(column).unwrap_or(u32::MAX),
+    }
 }
 
 fn parse_yaml(text: &str) -> Result<Node, SyntaxError> {

@@ -26,7 +26,11 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
-    pub(super) fn parse(text: &str, format: ConfigFormat, file: Option<&Path>) -> Result<(Self, Node), ConfigFileError> {
+    pub(super) fn parse(
+        text: &str,
+        format: ConfigFormat,
+        file: Option<&Path>,
+    ) -> Result<(Self, Node), ConfigFileError> {
         let file = file.map(Path::to_owned);
         let root = parse(text, format).map_err(|error| {
             ConfigFileError::Invalid(Issues(vec![Issue {

@@ -21,7 +21,8 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, &cb) in b.iter().enumerate() {
             let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX - 1);
-            let mut best = (at(&last, j) + usize::from(ca != cb)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let mut best =
+                (at(&last, j) + usize::from(ca != cb)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
             let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(&cb) && b.get(j - 1) == Some(&ca);
             if swapped {
                 best = best.min(at(&before, j - 1) + 1);
@@ -40,9 +41,12 @@ mod tests {
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
         let known = ["method", "password", "listen", "public"];
-        for (typed, meant) in
-            [("methud", Some("method")), ("lsiten", Some("listen")), ("Public", Some("public")), ("colour", None)]
-        {
+        for (typed, meant) in [
+            ("methud", Some("method")),
+            ("lsiten", Some("listen")),
+            ("Public", Some("public")),
+            ("colour", None),
+        ] {
             assert_eq!(nearest(typed, known), meant, "{typed}");
         }
         assert_eq!(distance("", "abc"), 3);

@@ -21,8 +21,14 @@ fn each_mistake_points_at_file_line_and_key() {
         ("[server]\ndomain = \n", "b.toml:2:10: "),
         ("[server]\ndomian = \"x\"\n", "b.toml:2:1: server.domian: unknown key; did you mean `domain`?"),
         ("[serve]\n", "b.toml:1:2: serve: unknown key; did you mean `server`?"),
-        ("[server]\nmax_connections = \"many\"\n", "b.toml:2:1: server.max_connections: expected u32, found a text"),
-        ("[server]\nmax_connections = -1\n", "b.toml:2:1: server.max_connections: out of range: expected u32"),
+        (
+            "[server]\nmax_connections = \"many\"\n",
+            "b.toml:2:1: server.max_connections: expected u32, found a text",
+        ),
+        (
+            "[server]\nmax_connections = -1\n",
+            "b.toml:2:1: server.max_connections: out of range: expected u32",
+        ),
         (
             "[[endpoints]]\nlisten = \"127.0.0.1:1\"\n",
             "b.toml:1:1: endpoints[0].transport: this key is required and missing",
@@ -90,9 +96,13 @@ fn a_bad_variable_is_named() {
 
 #[test]
 fn a_variable_without_effect_is_told() {
-    let (_config, warnings) =
-        parse(GOOD, &[("COMMUCAT_REDIS_URL", "redis://x"), ("COMMUCAT_DOMIAN", "x"), ("COMMUCAT_STATE", "x")]).unwrap();
-    let told: Vec<_> = warnings.iter().map(|warning| (warning.name.as_str(), warning.message.as_str())).collect();
+    let (_config, warnings) = parse(
+        GOOD,
+        &[("COMMUCAT_REDIS_URL", "redis://x"), ("COMMUCAT_DOMIAN", "x"), ("COMMUCAT_STATE", "x")],
+    )
+    .unwrap();
+    let told: Vec<_> =
+        warnings.iter().map(|warning| (warning.name.as_str(), warning.message.as_str())).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].0 == "COMMUCAT_REDIS_URL" && told[0].1.contains("not built yet"));
     assert!(told[1].0 == "COMMUCAT_DOMIAN" && told[1].1.contains("COMMUCAT_DOMAIN"));
@@ -116,9 +126,11 @@ fn a_carried_endpoint_listens_where_its_carrier_does() {
 
 #[test]
 fn secrets_are_not_printed() {
-    let (config, _warnings) =
-        parse(&format!("{GOOD}[admin]\ntoken = \"hunter2\"\n[storage]\ndsn = \"postgres://u:hunter2@h/d\"\n"), &[])
-            .unwrap();
+    let (config, _warnings) = parse(
+        &format!("{GOOD}[admin]\ntoken = \"hunter2\"\n[storage]\ndsn = \"postgres://u:hunter2@h/d\"\n"),
+        &[],
+    )
+    .unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let error = error(&format!("{GOOD}[admin]\ntoken = [\"hunter2\"]\n"));
     assert!(!error.contains("hunter2"), "{error}");
@@ -141,9 +153,15 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn every_key_and_variable_is_documented() {
-    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/configuration.md")).unwrap();
-    let mut missing: Vec<_> = form::every_key().into_iter().filter(|key| !docs.contains(&format!("`{key}`"))).collect();
-    missing.extend(env::OVERRIDES.iter().map(|(name, _key)| format!("`{name}`")).filter(|name| !docs.contains(name)));
-    missing.extend(env::ENV_NOT_BUILT.iter().map(|(name, _)| (*name).to_owned()).filter(|name| !docs.contains(name)));
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/configuration.md"))
+        .unwrap();
+    let mut missing: Vec<_> =
+        form::every_key().into_iter().filter(|key| !docs.contains(&format!("`{key}`"))).collect();
+    missing.extend(
+        env::OVERRIDES.iter().map(|(name, _key)| format!("`{name}`")).filter(|name| !docs.contains(name)),
+    );
+    missing.extend(
+        env::ENV_NOT_BUILT.iter().map(|(name, _)| (*name).to_owned()).filter(|name| !docs.contains(name)),
+    );
     assert_eq!(missing, Vec::<String>::new());
 }

@@ -87,7 +87,8 @@ async fn only_allowed_addresses_of_a_mixed_answer_are_tried() {
 #[tokio::test(start_paused = true)]
 async fn refusals_have_their_class_and_touch_nothing() {
     let net = Arc::new(LyingNet::default());
-    let cases = [(vec![addresses(&["127.0.0.1:80"])], "x.test:80", "denied"), (vec![], "x.test:80", "resolve")];
+    let cases =
+        [(vec![addresses(&["127.0.0.1:80"])], "x.test:80", "denied"), (vec![], "x.test:80", "resolve")];
     for (answers, to, class) in cases {
         *net.answers.lock().unwrap() = answers;
         assert_eq!(egress(&net).connect(&to.parse().unwrap()).await.unwrap_err().class(), class);

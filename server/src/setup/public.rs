@@ -5,10 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use commucat_transport_api::Host;
 
 use super::SetupWarning;
-use crate::{
-    config::EgressConfig,
-    egress::Policy,
-};
+use crate::{config::EgressConfig, egress::Policy};
 
 /// Addresses of documentation (RFC 5737, RFC 3849): the default route leads there, and nothing is ever sent.
 const ROUTED: [&str; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"];

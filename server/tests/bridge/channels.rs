@@ -41,7 +41,9 @@ async fn bytes_are_counted_per_endpoint() {
     stream.read_to_end(&mut Vec::new()).await.unwrap();
     let port = world.endpoint(0).port();
     let line = |direction| {
-        format!("commucat_bytes_total{{endpoint=\"plain:{port}\",transport=\"plain\",direction=\"{direction}\"}}")
+        format!(
+            "commucat_bytes_total{{endpoint=\"plain:{port}\",transport=\"plain\",direction=\"{direction}\"}}"
+        )
     };
     world.await_metric(&line("up"), 1000.0).await;
     world.await_metric(&line("down"), 1000.0).await;

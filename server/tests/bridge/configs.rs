@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use commucat_bundle::Bundle;
 use commucat_server::BridgeConfig;
 
 fn folder() -> PathBuf {
@@ -36,14 +37,36 @@ fn the_toml_and_the_yaml_example_say_the_same() {
     assert_eq!((toml.server.domain, toml.server.tls), (yaml.server.domain, yaml.server.tls));
 }
 
+/// What the transports themselves think of the examples.
+#[test]
+fn only_the_files_of_another_machine_are_missing() {
+    let bundle = Bundle::standard();
+    let load = |name: &str| BridgeConfig::load(Some(&folder().join(name)), std::iter::empty()).unwrap();
+    load("behind-nginx.example.toml").check(&bundle).unwrap();
+    for name in ["commucat.example.toml", "commucat.example.yaml"] {
+        let error = load(name).check(&bundle).unwrap_err();
+        for issue in error.issues() {
+            assert!(issue.to_string().contains("/etc/commucat/"), "{issue}");
+        }
+    }
+}
+
 /// What a broken unit would do to every reader of the guide.
 #[test]
 fn the_unit_has_what_the_guide_promises() {
     let unit = fs::read_to_string(folder().join("commucat.service")).unwrap();
     let keys = [
-        "Type=notify", "ExecReload=", "WatchdogSec=", "StateDirectory=commucat", "DynamicUser=yes", "NoNewPrivileges=yes",
-        "AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "LimitNOFILE=",
-        "ProtectSystem=strict", "WantedBy=multi-user.target",
+        "Type=notify",
+        "ExecReload=",
+        "WatchdogSec=",
+        "StateDirectory=commucat",
+        "User=commucat",
+        "NoNewPrivileges=yes",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+        "LimitNOFILE=",
+        "ProtectSystem=strict",
+        "WantedBy=multi-user.target",
     ];
     for key in keys {
         assert!(unit.lines().any(|line| line.starts_with(key)), "{key}");

@@ -24,8 +24,9 @@ async fn silent_strangers_do_not_keep_users_out() {
     let mut stream = world.stream(echo().await).await;
     assert!(is_alive(&mut stream).await);
     let port = world.endpoint(0).port();
-    let evicted =
-        format!("commucat_handshakes_total{{endpoint=\"plain:{port}\",transport=\"plain\",outcome=\"evicted\"}}");
+    let evicted = format!(
+        "commucat_handshakes_total{{endpoint=\"plain:{port}\",transport=\"plain\",outcome=\"evicted\"}}"
+    );
     let mut counted = 0.0;
     for _ in 0..400 {
         counted = world.metric(&evicted).await.unwrap_or_default();
@@ -37,7 +38,8 @@ async fn silent_strangers_do_not_keep_users_out() {
     // The self-check's own handshakes push some out as well.
     assert!((56.0..=64.0).contains(&counted), "{counted}");
     let mut oldest = silent.remove(0);
-    let ended = tokio::time::timeout(PATIENCE, oldest.read(&mut [0; 1])).await.expect("the oldest was let go");
+    let ended =
+        tokio::time::timeout(PATIENCE, oldest.read(&mut [0; 1])).await.expect("the oldest was let go");
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
     assert!(world.metric("commucat_handshakes_active").await.unwrap() <= 8.0);
 }
@@ -49,8 +51,9 @@ async fn a_handshake_that_never_ends_is_ended() {
     let ended = tokio::time::timeout(PATIENCE, silent.read(&mut [0; 1])).await.expect("it ends");
     assert!(matches!(ended, Ok(0) | Err(_)));
     let port = world.endpoint(0).port();
-    let line =
-        format!("commucat_handshakes_total{{endpoint=\"plain:{port}\",transport=\"plain\",outcome=\"timeout\"}}");
+    let line = format!(
+        "commucat_handshakes_total{{endpoint=\"plain:{port}\",transport=\"plain\",outcome=\"timeout\"}}"
+    );
     world.await_metric(&line, 1.0).await;
 }
 

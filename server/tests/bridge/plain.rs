@@ -16,21 +16,22 @@ use std::{
 
 use commucat_transport_api::{
     AcceptError, Accepted, Addressing, BoxFuture, BoxStream, Channel, ChannelKinds, Client, ConfigError, Cx,
-    DatagramChannel, Descriptor, DialError, Failure, HostPort, Incoming, ListenError, Listener, Opened, Phase,
-    PluggableTransport, ProbeReport, Roles, Server, Signal, Spec, StreamPort, Target, TransportId, User, UserTable,
+    DatagramChannel, Descriptor, DialError, Failure, HostPort, Incoming, ListenError, Listener, Opened,
+    Phase, PluggableTransport, ProbeReport, Roles, Server, Signal, Spec, StreamPort, Target, TransportId,
+    User, UserTable,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-pub const ID: TransportId = TransportId::from_static("plain");
-pub const COVER: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+pub(crate) const ID: TransportId = TransportId::from_static("plain");
+pub(crate) const COVER: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 const MAX_DATAGRAM: usize = 1500;
 
 #[derive(Debug)]
-pub struct Plain(Descriptor);
+pub(crate) struct Plain(Descriptor);
 
 impl Plain {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let kinds = ChannelKinds { stream: true, datagram: true, mux: false };
         Self(Descriptor::new(ID, "everything, in clear", kinds, Roles::Both, Addressing::Proxy))
     }
@@ -53,7 +54,7 @@ struct ClientParams {
     key: String,
 }
 
-pub fn key_of(user: &User) -> [u8; 32] {
+pub(crate) fn key_of(user: &User) -> [u8; 32] {
     blake3::derive_key("commucat plain user key v1", user.secret.expose())
 }
 
@@ -64,7 +65,10 @@ impl PluggableTransport for Plain {
 
     fn client(&self, spec: &Spec) -> Result<Arc<dyn Client>, ConfigError> {
         let params: ClientParams = spec.params()?;
-        Ok(Arc::new(PlainClient { to: spec.endpoint.clone(), key: blake3::Hash::from_hex(params.key).unwrap().into() }))
+        Ok(Arc::new(PlainClient {
+            to: spec.endpoint.clone(),
+            key: blake3::Hash::from_hex(params.key).map_or([0; 32], Into::into),
+        }))
     }
 
     fn server(&self, spec: &Spec, users: &Arc<UserTable>) -> Result<Arc<dyn Server>, ConfigError> {
@@ -99,8 +103,9 @@ impl Client for PlainClient {
                 _ => return Err(DialError::UnsupportedTarget),
             }
             stream.write_all(&hello).await.map_err(|e| failed(Phase::Handshake, e))?;
-            let refused =
-                |signal| DialError::network(Failure::new(Phase::Authenticate, signal, std::time::Duration::ZERO));
+            let refused = |signal| {
+                DialError::network(Failure::new(Phase::Authenticate, signal, std::time::Duration::ZERO))
+            };
             match stream.read_u8().await.map_err(|e| failed(Phase::Handshake, e))? {
                 0 => {}
                 1 => return Err(refused(Signal::BridgeFull)),
@@ -129,7 +134,8 @@ impl Server for PlainServer {
         Box::pin(async move {
             let bind = |source| ListenError::Bind { address: self.at.clone(), source };
             let port = cx.net.listen_stream(self.at.socket_addr().unwrap()).await.map_err(bind)?;
-            let listener: Box<dyn Listener> = Box::new(PlainListener { port, users: Arc::clone(&self.users) });
+            let listener: Box<dyn Listener> =
+                Box::new(PlainListener { port, users: Arc::clone(&self.users) });
             Ok(listener)
         })
     }
@@ -154,7 +160,8 @@ impl Listener for PlainListener {
     fn accept(&mut self) -> BoxFuture<'_, Result<Box<dyn Incoming>, ListenError>> {
         Box::pin(async {
             let (stream, peer) = self.port.accept().await.map_err(ListenError::Accept)?;
-            let incoming: Box<dyn Incoming> = Box::new(PlainIncoming { stream, peer, users: Arc::clone(&self.users) });
+            let incoming: Box<dyn Incoming> =
+                Box::new(PlainIncoming { stream, peer, users: Arc::clone(&self.users) });
             Ok(incoming)
         })
     }
@@ -233,7 +240,11 @@ impl Framed {
 }
 
 impl DatagramChannel for Framed {
-    fn poll_recv(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<Option<HostPort>>> {
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<HostPort>>> {
         loop {
             if self.input.len() >= 2 {
                 let length = usize::from(u16::from_be_bytes([self.input[0], self.input[1]]));

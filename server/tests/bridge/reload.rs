@@ -23,7 +23,11 @@ async fn what_did_not_change_goes_on_and_open_streams_stay() {
     let world = World::start(&format!("{}{}{}", base(), endpoint(&a, ""), endpoint(&b, ""))).await;
     let target = echo().await;
     let mut through_a = world.stream(target).await;
-    let channel = crate::support::dial(b.parse().unwrap(), &world.ann, commucat_transport_api::Target::Stream(target.into()));
+    let channel = crate::support::dial(
+        b.parse().unwrap(),
+        &world.ann,
+        commucat_transport_api::Target::Stream(target.into()),
+    );
     let mut through_b = channel.await.unwrap().into_stream().unwrap();
 
     let next = format!("{}{}{}", base(), endpoint(&c, ""), endpoint(&a, ""));
@@ -42,7 +46,8 @@ async fn changed_parameters_replace_the_listener_on_the_same_port() {
     let a = free().await;
     let world = World::start(&format!("{}{}", base(), endpoint(&a, ""))).await;
     let mut stream = world.stream(echo().await).await;
-    let reloaded = world.bridge.reload(config(&format!("{}{}", base(), endpoint(&a, "label = \"x\"")))).await.unwrap();
+    let reloaded =
+        world.bridge.reload(config(&format!("{}{}", base(), endpoint(&a, "label = \"x\"")))).await.unwrap();
     assert_eq!((reloaded.kept, reloaded.started, reloaded.stopped), (0, 1, 1));
     assert!(is_alive(&mut stream).await);
     assert!(is_alive(&mut world.stream(echo().await).await).await);
@@ -71,7 +76,8 @@ async fn a_configuration_that_does_not_work_changes_nothing() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = holder.local_addr().unwrap().to_string();
     let mut stream = world.stream(echo().await).await;
-    let error = world.bridge.reload(config(&format!("{}{}", base(), endpoint(&taken, "")))).await.unwrap_err();
+    let error =
+        world.bridge.reload(config(&format!("{}{}", base(), endpoint(&taken, "")))).await.unwrap_err();
     assert!(matches!(error, StartError::Listen { .. }), "{error}");
     assert_eq!(world.endpoint(0).to_string(), a, "the old endpoint is back");
     assert!(is_alive(&mut stream).await);

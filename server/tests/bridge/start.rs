@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use commucat_server::StartError;
 use commucat_transport_api::Target;
-use tokio::{io::{AsyncReadExt as _, AsyncWriteExt as _}, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::support::{BASIC, World, echo, ended_with_reset, is_alive};
 
@@ -38,12 +41,27 @@ async fn when_one_endpoint_fails_none_stays() {
 
 #[tokio::test]
 async fn a_bad_parameter_is_found_before_anything_starts() {
-    let Err(error) = World::try_start(&format!("{BASIC}params = {{ lable = \"x\" }}\n")).await else { panic!() };
+    let Err(error) = World::try_start(&format!("{BASIC}params = {{ lable = \"x\" }}\n")).await else {
+        panic!()
+    };
     let message = error.to_string();
     assert!(message.contains("endpoints[0].params.lable: unknown key; did you mean `label`?"), "{message}");
-    let Err(error) = World::try_start(&BASIC.replace("\"plain\"", "\"plane\"")).await else { panic!() };
+    let Err(error) = World::try_start(&BASIC.replace("\"plain\"", "\"plian\"")).await else { panic!() };
     assert!(error.to_string().contains("endpoints[0].transport: "), "{error}");
     assert!(error.to_string().contains("did you mean `plain`?"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_file_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let cert = dir.path().join("cert.pem");
+    std::fs::write(&cert, "").unwrap();
+    let tls = format!("[server]\ntls_cert = \"{}\"\ntls_key = \"/nowhere/key.pem\"", cert.display());
+    let Err(error) = World::try_start(&BASIC.replace("[server]", &tls)).await else { panic!() };
+    assert!(
+        error.to_string().contains("server.tls_key: cannot read /nowhere/key.pem: there is no such file"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

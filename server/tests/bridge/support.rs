@@ -4,12 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use commucat_bundle::Bundle;
 use commucat_net::SystemNet;
-use commucat_server::{
-    Bridge, BridgeConfig, RunningBridge, StartError, Users,
-    config::ConfigFormat,
-};
+use commucat_server::{Bridge, BridgeConfig, RunningBridge, StartError, Users, config::ConfigFormat};
 use commucat_storage::{Dsn, Storage};
-use commucat_transport_api::{BoxStream, Channel, Cx, DatagramChannel, DialError, HostPort, Net, Registry, Target, User};
+use commucat_transport_api::{
+    BoxStream, Channel, Cx, DatagramChannel, DialError, HostPort, Net, Registry, Target, User,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -17,10 +16,10 @@ use tokio::{
 
 use crate::plain::Plain;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One endpoint on a free port, everything of this machine reachable.
-pub const BASIC: &str = "\
+pub(crate) const BASIC: &str = "\
 [server]
 admin_bind = \"127.0.0.1:0\"
 public = \"127.0.0.1\"
@@ -31,34 +30,34 @@ transport = \"plain\"
 listen = \"127.0.0.1:0\"
 ";
 
-pub fn bundle() -> Bundle {
+pub(crate) fn bundle() -> Bundle {
     let mut registry = Registry::default();
     registry.register(Plain::new()).unwrap();
     Bundle::new(registry)
 }
 
-pub fn net() -> Arc<dyn Net> {
+pub(crate) fn net() -> Arc<dyn Net> {
     SystemNet::new()
 }
 
-pub fn config(text: &str) -> BridgeConfig {
+pub(crate) fn config(text: &str) -> BridgeConfig {
     BridgeConfig::parse(text, ConfigFormat::Toml, None, std::iter::empty()).unwrap().0
 }
 
-pub struct World {
-    pub bridge: RunningBridge,
-    pub storage: Storage,
-    pub users: Users,
-    pub ann: User,
-    pub dir: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) bridge: RunningBridge,
+    pub(crate) storage: Storage,
+    pub(crate) users: Users,
+    pub(crate) ann: User,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl World {
-    pub async fn start(text: &str) -> Self {
+    pub(crate) async fn start(text: &str) -> Self {
         Self::try_start(text).await.unwrap()
     }
 
-    pub async fn try_start(text: &str) -> Result<Self, StartError> {
+    pub(crate) async fn try_start(text: &str) -> Result<Self, StartError> {
         let dir = tempfile::tempdir().unwrap();
         let storage = Storage::open(&Dsn::sqlite(dir.path().join("x.db"))).await.unwrap();
         let users = Users::new(storage.clone(), "test");
@@ -67,36 +66,37 @@ impl World {
         Ok(Self { bridge, storage, users, ann, dir })
     }
 
-    pub fn endpoint(&self, at: usize) -> SocketAddr {
+    pub(crate) fn endpoint(&self, at: usize) -> SocketAddr {
         self.bridge.endpoints()[at].listen.unwrap()
     }
 
-    pub async fn dial(&self, user: &User, target: Target) -> Result<Channel, DialError> {
+    pub(crate) async fn dial(&self, user: &User, target: Target) -> Result<Channel, DialError> {
         dial(self.endpoint(0), user, target).await
     }
 
     /// A stream through the bridge to an address of this machine.
-    pub async fn stream(&self, to: SocketAddr) -> BoxStream {
+    pub(crate) async fn stream(&self, to: SocketAddr) -> BoxStream {
         self.dial(&self.ann, Target::Stream(to.into())).await.unwrap().into_stream().unwrap()
     }
 
-    pub async fn datagrams(&self) -> Box<dyn DatagramChannel> {
+    pub(crate) async fn datagrams(&self) -> Box<dyn DatagramChannel> {
         self.dial(&self.ann, Target::Datagrams).await.unwrap().into_datagrams().unwrap()
     }
 
     /// `GET path` on the admin bind: status and body.
-    pub async fn admin(&self, path: &str, headers: &str) -> (u16, String) {
-        get(Box::new(TcpStream::connect(self.bridge.admin_addr().unwrap()).await.unwrap()), path, headers).await
+    pub(crate) async fn admin(&self, path: &str, headers: &str) -> (u16, String) {
+        get(Box::new(TcpStream::connect(self.bridge.admin_addr().unwrap()).await.unwrap()), path, headers)
+            .await
     }
 
     /// The value of a line of `/metrics`.
-    pub async fn metric(&self, line: &str) -> Option<f64> {
+    pub(crate) async fn metric(&self, line: &str) -> Option<f64> {
         let (_status, text) = self.admin("/metrics", "").await;
         text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
     }
 
     /// Waits until the bridge has dialled itself.
-    pub async fn await_self_check(&self) {
+    pub(crate) async fn await_self_check(&self) {
         for _ in 0..400 {
             if self.bridge.readiness().endpoints.iter().all(|endpoint| endpoint.self_check == Some(true)) {
                 return;
@@ -107,18 +107,22 @@ impl World {
     }
 
     /// Waits until a metric has this value.
-    pub async fn await_metric(&self, line: &str, value: f64) {
+    pub(crate) async fn await_metric(&self, line: &str, value: f64) {
         for _ in 0..400 {
             if self.metric(line).await == Some(value) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("{line} is {:?}, not {value}\n{}", self.metric(line).await, self.admin("/metrics", "").await.1);
+        panic!(
+            "{line} is {:?}, not {value}\n{}",
+            self.metric(line).await,
+            self.admin("/metrics", "").await.1
+        );
     }
 }
 
-pub async fn dial(at: SocketAddr, user: &User, target: Target) -> Result<Channel, DialError> {
+pub(crate) async fn dial(at: SocketAddr, user: &User, target: Target) -> Result<Channel, DialError> {
     let server = bundle().server(
         &commucat_transport_api::Spec::new(crate::plain::ID, at.into(), serde_json::json!({})).unwrap(),
         &Arc::default(),
@@ -128,7 +132,7 @@ pub async fn dial(at: SocketAddr, user: &User, target: Target) -> Result<Channel
     Ok(client.dial(&Cx::new(net(), PATIENCE), &target).await?.channel)
 }
 
-pub async fn get(mut stream: BoxStream, path: &str, headers: &str) -> (u16, String) {
+pub(crate) async fn get(mut stream: BoxStream, path: &str, headers: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -137,8 +141,16 @@ pub async fn get(mut stream: BoxStream, path: &str, headers: &str) -> (u16, Stri
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
+/// Whether a text has this, not as a part of a longer word.
+pub(crate) fn says(text: &str, private: &str) -> bool {
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    text.match_indices(private).any(|(at, _found)| {
+        edge(text[..at].chars().next_back()) && edge(text[at + private.len()..].chars().next())
+    })
+}
+
 /// A server that gives everything back.
-pub async fn echo() -> SocketAddr {
+pub(crate) async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -157,7 +169,7 @@ pub async fn echo() -> SocketAddr {
 }
 
 /// Whether a stream still carries bytes to an echo and back.
-pub async fn is_alive(stream: &mut BoxStream) -> bool {
+pub(crate) async fn is_alive(stream: &mut BoxStream) -> bool {
     if stream.write_all(b"ping").await.is_err() {
         return false;
     }
@@ -166,7 +178,7 @@ pub async fn is_alive(stream: &mut BoxStream) -> bool {
 }
 
 /// Waits until a stream has ended, and says whether it ended with a reset (and not as if it were finished).
-pub async fn ended_with_reset(stream: &mut BoxStream) -> bool {
+pub(crate) async fn ended_with_reset(stream: &mut BoxStream) -> bool {
     let mut rest = Vec::new();
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the stream ends").is_err()
 }

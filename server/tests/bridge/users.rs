@@ -1,8 +1,8 @@
 //! Users come and go while the bridge runs.
 
-use commucat_transport_api::Target;
 use commucat_server::Users;
 use commucat_storage::{Dsn, Storage};
+use commucat_transport_api::Target;
 
 use crate::support::{BASIC, World, echo, ended_with_reset, is_alive};
 
@@ -56,7 +56,10 @@ async fn new_keys_end_what_the_old_ones_opened() {
 
 #[tokio::test]
 async fn a_link_has_every_endpoint() {
-    let world = World::start(&format!("{BASIC}[[endpoints]]\ntransport = \"plain\"\nlisten = \"127.0.0.1:0\"\npublic = \"cdn.test:443\"\n")).await;
+    let world = World::start(&format!(
+        "{BASIC}[[endpoints]]\ntransport = \"plain\"\nlisten = \"127.0.0.1:0\"\npublic = \"cdn.test:443\"\n"
+    ))
+    .await;
     let link = world.bridge.client_link(&world.ann, None).unwrap();
     assert!(link.assist);
     let at: Vec<_> = link.endpoints.iter().map(|spec| spec.endpoint.to_string()).collect();
