@@ -1,0 +1,40 @@
+//! A target for each parser that reads foreign bytes. A target takes any bytes and panics when the parser breaks its
+//! promise: most promise that what they accept survives writing and reading again.
+//!
+//! `tests/replay.rs` runs every target over `corpus/` and over cut and changed copies of it, as an ordinary test.
+//! `libfuzzer/` runs the same functions under coverage: `./run fuzz TARGET`.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a broken promise is a panic: that is how a fuzzer hears of it"
+)]
+
+mod address;
+mod endpoint;
+mod server_list;
+mod shadowsocks_wire;
+mod share_link;
+mod spec;
+mod transport_link;
+
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by the name of its corpus folder.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("address", address::run),
+    ("endpoint", endpoint::run),
+    ("server_list", server_list::run),
+    ("shadowsocks_wire", shadowsocks_wire::run),
+    ("share_link", share_link::run),
+    ("spec", spec::run),
+    ("transport_link", transport_link::run),
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.iter().find(|(known, _run)| *known == name).map(|(_name, run)| *run)
+}
