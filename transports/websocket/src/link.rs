@@ -13,6 +13,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     ID,
+    client::WsClient,
     config::{Auth, ClientConfig, ClientParams, Tls},
     wire::upgrade::Mode,
 };
@@ -57,7 +58,8 @@ pub(crate) fn parse(link: &str) -> Result<Spec, ConfigError> {
         }
     }
     let spec = Spec::new(ID, endpoint, Value::Object(params))?;
-    ClientConfig::from_spec(&spec)?;
+    // All that a client checks, TLS names included.
+    WsClient::new(&spec)?;
     Ok(spec)
 }
 
@@ -171,6 +173,7 @@ mod tests {
             (format!("{base}?key={KEY}&pin=abc"), P::BadValue, Some("pin")),
             (format!("{base}?key={KEY}&mode=udp"), P::BadValue, Some("params")),
             (format!("{base}?key={KEY}&sni="), P::BadValue, Some("sni")),
+            (format!("{base}?key={KEY}&sni=a..example"), P::BadValue, Some("sni")),
             (format!("{base}?key={KEY}&x={}", "y".repeat(MAX_LINK_BYTES)), P::BadValue, Some("link")),
             ("ss://abc".to_owned(), P::UnknownScheme, None),
         ];
