@@ -36,24 +36,29 @@ pub(crate) struct WsDatagrams {
 
 #[derive(Debug)]
 enum Framing {
-    Messages(Conn),
-    Prefixed { stream: RawStream, waiting: Waiting },
+    Messages(Box<Conn>),
+    Prefixed(Box<Prefixed>),
 }
 
 impl WsDatagrams {
-    pub(crate) const fn messages(conn: Conn) -> Self {
-        Self { framing: Framing::Messages(conn), packet: Vec::new(), have: 0 }
+    pub(crate) fn messages(conn: Conn) -> Self {
+        Self { framing: Framing::Messages(Box::new(conn)), packet: Vec::new(), have: 0 }
     }
 
-    pub(crate) const fn prefixed(stream: RawStream) -> Self {
-        Self { framing: Framing::Prefixed { stream, waiting: Waiting::NONE }, packet: Vec::new(), have: 0 }
+    pub(crate) fn prefixed(stream: RawStream) -> Self {
+        Self {
+            framing: Framing::Prefixed(Box::new(Prefixed { stream, waiting: Waiting::NONE })),
+            packet: Vec::new(),
+            have: 0,
+        }
     }
 
     /// Collects one packet into `self.packet[..self.have]`; `false` at the end of the channel.
     fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         match &mut self.framing {
             Framing::Messages(conn) => poll_message(cx, conn, &mut self.packet, &mut self.have),
-            Framing::Prefixed { stream, waiting } => {
+            Framing::Prefixed(prefixed) => {
+                let Prefixed { stream, waiting } = &mut **prefixed;
                 if let Poll::Ready(Err(error)) = waiting.poll_drain(cx, stream) {
                     return Poll::Ready(Err(error));
                 }
@@ -61,6 +66,12 @@ impl WsDatagrams {
             }
         }
     }
+}
+
+#[derive(Debug)]
+struct Prefixed {
+    stream: RawStream,
+    waiting: Waiting,
 }
 
 /// A packet that is only partly written. There is never more than one.
@@ -158,7 +169,7 @@ impl DatagramChannel for WsDatagrams {
             if !ready!(self.poll_packet(cx))? {
                 return Poll::Ready(Ok(None));
             }
-            let skip = if matches!(self.framing, Framing::Prefixed { .. }) { 2 } else { 0 };
+            let skip = if matches!(self.framing, Framing::Prefixed(_)) { 2 } else { 0 };
             let have = std::mem::take(&mut self.have);
             let mut packet = self.packet.get(skip..have).unwrap_or_default();
             if packet.len() > MAX_PACKET_BYTES {
@@ -185,7 +196,8 @@ impl DatagramChannel for WsDatagrams {
                 ready!(conn.poll_message(cx, &[&address, datagram]))?;
                 conn.poll_flush(cx)
             }
-            Framing::Prefixed { stream, waiting } => {
+            Framing::Prefixed(prefixed) => {
+                let Prefixed { stream, waiting } = &mut **prefixed;
                 ready!(waiting.poll_drain(cx, stream))?;
                 waiting.put(datagram, peer);
                 waiting.poll_drain(cx, stream)

@@ -24,11 +24,13 @@ pub(crate) struct RawStream {
     /// Gives buffers back; there are no pings here.
     idle: Keepalive,
     unflushed: bool,
+    /// Our direction has ended.
+    ended: bool,
 }
 
 impl RawStream {
     pub(crate) fn new(carrier: Carrier, net: Arc<dyn Net>) -> Self {
-        Self { carrier, idle: Keepalive::new(net, None), unflushed: false }
+        Self { carrier, idle: Keepalive::new(net, None), unflushed: false, ended: false }
     }
 
     /// Nothing to read: what was written must not wait for it, and buffers need not be kept for it.
@@ -75,6 +77,9 @@ impl AsyncRead for RawStream {
 impl AsyncWrite for RawStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             match Pin::new(&mut this.carrier).poll_write(cx, rest) {
@@ -95,6 +100,7 @@ impl AsyncWrite for RawStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ended = true;
         Pin::new(&mut self.carrier).poll_shutdown(cx)
     }
 }

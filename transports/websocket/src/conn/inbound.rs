@@ -183,7 +183,13 @@ fn poll_header(
     // The shortest header of a client's frame has its mask; asking for it at once saves a read.
     let mut need = if us == Role::Server { 6 } else { 2 };
     loop {
-        if !ready!(poll_exact(cx, carrier, bytes.get_mut(..need).unwrap_or_default(), have))? {
+        let Poll::Ready(whole) = poll_exact(cx, carrier, bytes.get_mut(..need).unwrap_or_default(), have)
+        else {
+            // What is wrong already must not wait for the rest.
+            frame::parse(bytes.get(..*have).unwrap_or_default(), us)?;
+            return Poll::Pending;
+        };
+        if !whole? {
             return match have {
                 0 => Poll::Ready(Ok(None)),
                 _ => Poll::Ready(Err(InboundError::Io(io::ErrorKind::UnexpectedEof.into()))),

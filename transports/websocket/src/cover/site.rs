@@ -77,7 +77,7 @@ impl Site {
         let seed = blake3::derive_key("commucat websocket built-in site v1", seed);
         let [place, thing, first, second, third, hue, width, age_high, age_low, secs @ ..] = seed;
         let title = format!("{} {}", pick(&PLACES, place), pick(&THINGS, thing));
-        let hue = u16::from(hue) * 360 / 256;
+        let hue = u32::from(hue) * 360 / 256;
         let width = 32 + width % 20;
         let css = format!(
             "body{{max-width:{width}rem;margin:2rem auto;padding:0 1rem;font-family:sans-serif;color:#222}}\n\

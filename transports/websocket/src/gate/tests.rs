@@ -34,8 +34,8 @@ fn judge(gate: &Gate, path: &str, token: &[u8]) -> Judgement {
 }
 
 /// The reason that the id tells a holder of the key.
-fn reason(judgement: Judgement, salt: u8) -> Option<(Reason, u64)> {
-    let Judgement::Cover { id, replayed: false } = judgement else { panic!("{judgement:?}") };
+fn reason(judgement: &Judgement, salt: u8) -> Option<(Reason, u64)> {
+    let Judgement::Cover { id, replayed: false } = *judgement else { panic!("{judgement:?}") };
     id.and_then(|id| verdict::open(&BridgeKeys::derive(&KEY), &[salt; 16], verdict::hex(&id).as_bytes()))
 }
 
@@ -61,17 +61,17 @@ fn each_refusal_tells_its_reason_to_the_key_alone() {
         (token(5, VERSION, UNIX_S, 1, &[99]), Reason::BadRequest),
     ];
     for ((token, expected), salt) in cases.into_iter().zip(1..) {
-        assert_eq!(reason(judge(&gate, "/p", &token), salt), Some((expected, UNIX_S)));
+        assert_eq!(reason(&judge(&gate, "/p", &token), salt), Some((expected, UNIX_S)));
     }
     users.set_full(true);
     assert_eq!(
-        reason(judge(&gate, "/p", &token(6, VERSION, UNIX_S, 1, &bridge)), 6),
+        reason(&judge(&gate, "/p", &token(6, VERSION, UNIX_S, 1, &bridge)), 6),
         Some((Reason::BridgeFull, UNIX_S))
     );
     // A tag of another user under a known name is no known user.
     let mut forged = token(7, VERSION, UNIX_S, 1, &bridge);
     *forged.last_mut().unwrap() ^= 1;
-    assert_eq!(reason(judge(&gate, "/p", &forged), 7), Some((Reason::UnknownUser, UNIX_S)));
+    assert_eq!(reason(&judge(&gate, "/p", &forged), 7), Some((Reason::UnknownUser, UNIX_S)));
 }
 
 #[test]

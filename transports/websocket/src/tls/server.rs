@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use commucat_transport_api::{ConfigError, ConfigProblem};
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{carrier::Carrier, coalesce::Coalesced, config::Identity};
@@ -54,7 +55,15 @@ impl ServerTls {
 
     /// Shakes hands with whoever connected. A peer that speaks no TLS gets an alert.
     pub(crate) async fn accept(&self, io: Coalesced) -> io::Result<Carrier> {
-        let tls = self.acceptor.accept_with(io, |tls| tls.set_buffer_limit(Some(BUFFER_LIMIT_BYTES))).await?;
+        let accept = self.acceptor.accept_with(io, |tls| tls.set_buffer_limit(Some(BUFFER_LIMIT_BYTES)));
+        let tls = match accept.into_fallible().await {
+            Ok(tls) => tls,
+            Err((error, mut io)) => {
+                // The alert waits in the write buffer. Whether it still goes out changes nothing.
+                drop(io.shutdown().await);
+                return Err(error);
+            }
+        };
         Ok(Carrier::rustls(tls))
     }
 }

@@ -236,8 +236,8 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = take_request(&mut BytesMut::from(&bytes[..]));
-            let _ = take_response(&mut BytesMut::from(&bytes[..]));
+            drop(take_request(&mut BytesMut::from(&bytes[..])));
+            drop(take_response(&mut BytesMut::from(&bytes[..])));
         }
     }
 }

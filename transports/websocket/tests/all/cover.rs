@@ -88,7 +88,7 @@ async fn a_wrong_path_or_token_is_an_unknown_page_for_every_cover() {
     for cover in [Value::Null, folder, json!({ "origin": origin })] {
         let mut bridge =
             Bridge::start(real(), params(json!({ "tls": "off", "path": "/secret", "cover": cover }))).await;
-        let reference = steady(&bridge.raw(upgrade("/nothing", "").as_bytes()).await);
+        let reference = steady(&half_closed(&bridge, upgrade("/nothing", "").as_bytes()).await);
         assert!(reference.starts_with("HTTP/1.1 404 "), "{reference}");
         let token = "A".repeat(200);
         for (path, protocol) in [

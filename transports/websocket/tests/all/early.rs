@@ -25,10 +25,10 @@ async fn it_saves_a_round_trip() {
             let start = here.now();
             let client = bridge.client(json!({ "early_data": early_data }));
             let mut stream = dial(&*client, &here).await.unwrap();
-            assert_eq!(exchange(&mut stream, &[7; 5000]).await.unwrap(), [7; 5000]);
+            assert_eq!(exchange(&mut stream, &[7; 1000]).await.unwrap(), [7; 1000]);
             took.push(here.now() - start);
         }
-        assert_eq!(took[0] - took[1], 2 * delay, "{mode}: {took:?}");
+        assert_eq!(took[0], took[1] + 2 * delay, "{mode}: {took:?}");
     }
 }
 

@@ -15,35 +15,35 @@ use tokio::{
 };
 
 /// Time for anything that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub fn user(name: &str, secret: u8) -> User {
+pub(crate) fn user(name: &str, secret: u8) -> User {
     User { id: name.parse().unwrap(), secret: Secret::new([secret; 32]) }
 }
 
 /// A running echo bridge.
-pub struct Bridge {
-    pub net: Arc<dyn Net>,
-    pub at: HostPort,
-    pub server: Arc<dyn Server>,
-    pub users: Arc<UserTable>,
-    pub outcomes: mpsc::Receiver<Result<String, AcceptError>>,
+pub(crate) struct Bridge {
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) at: HostPort,
+    pub(crate) server: Arc<dyn Server>,
+    pub(crate) users: Arc<UserTable>,
+    pub(crate) outcomes: mpsc::Receiver<Result<String, AcceptError>>,
     _tasks: JoinSet<()>,
 }
 
 /// Fresh parameters with these over them.
-pub fn params(over: Value) -> Value {
+pub(crate) fn params(over: Value) -> Value {
     let mut params = WebSocket::new().generate_server_params().unwrap();
     params.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
     params
 }
 
 impl Bridge {
-    pub async fn start(net: Arc<dyn Net>, params: Value) -> Self {
+    pub(crate) async fn start(net: Arc<dyn Net>, params: Value) -> Self {
         Self::at(net, params, (Ipv4Addr::LOCALHOST, 0).into()).await
     }
 
-    pub async fn at(net: Arc<dyn Net>, params: Value, local: std::net::SocketAddr) -> Self {
+    pub(crate) async fn at(net: Arc<dyn Net>, params: Value, local: std::net::SocketAddr) -> Self {
         let users = Arc::new(UserTable::new(vec![user("anna", 1)]));
         let spec = Spec::new(ID, local.into(), params).unwrap();
         let server = WebSocket::new().server(&spec, &users).unwrap();
@@ -78,28 +78,28 @@ impl Bridge {
     }
 
     /// The spec of anna, with these parameters over it.
-    pub fn spec(&self, over: Value) -> Spec {
+    pub(crate) fn spec(&self, over: Value) -> Spec {
         self.spec_of(&user("anna", 1), over)
     }
 
-    pub fn spec_of(&self, user: &User, over: Value) -> Spec {
+    pub(crate) fn spec_of(&self, user: &User, over: Value) -> Spec {
         let mut spec = self.server.client_spec(&self.at, user).unwrap();
         let params: &mut Map<String, Value> = spec.params.as_object_mut().unwrap();
         params.extend(over.as_object().unwrap().clone());
         spec
     }
 
-    pub fn client(&self, over: Value) -> Arc<dyn Client> {
+    pub(crate) fn client(&self, over: Value) -> Arc<dyn Client> {
         WebSocket::new().client(&self.spec(over)).unwrap()
     }
 
     /// Dials an echo.
-    pub async fn dial(&self, over: Value) -> Result<BoxStream, DialError> {
+    pub(crate) async fn dial(&self, over: Value) -> Result<BoxStream, DialError> {
         dial(&*self.client(over), &self.net).await
     }
 
     /// Sends these bytes as they are and reads to the end, or until nothing comes for a while.
-    pub async fn raw(&self, sent: &[u8]) -> Vec<u8> {
+    pub(crate) async fn raw(&self, sent: &[u8]) -> Vec<u8> {
         let mut stream = self.net.connect_stream(&self.at).await.unwrap();
         stream.write_all(sent).await.unwrap();
         stream.flush().await.unwrap();
@@ -109,21 +109,21 @@ impl Bridge {
     }
 }
 
-pub async fn dial(client: &dyn Client, net: &Arc<dyn Net>) -> Result<BoxStream, DialError> {
+pub(crate) async fn dial(client: &dyn Client, net: &Arc<dyn Net>) -> Result<BoxStream, DialError> {
     let target = Target::Stream("echo.example:7".parse().unwrap());
     Ok(client.dial(&cx(net), &target).await?.channel.into_stream().unwrap())
 }
 
-pub fn cx(net: &Arc<dyn Net>) -> Cx {
+pub(crate) fn cx(net: &Arc<dyn Net>) -> Cx {
     Cx::new(Arc::clone(net), PATIENCE)
 }
 
-pub fn real() -> Arc<dyn Net> {
+pub(crate) fn real() -> Arc<dyn Net> {
     commucat_net::SystemNet::new()
 }
 
 /// Sends bytes and reads as many back.
-pub async fn exchange(stream: &mut BoxStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) async fn exchange(stream: &mut BoxStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     stream.write_all(bytes).await?;
     stream.flush().await?;
     let mut back = vec![0; bytes.len()];
@@ -161,6 +161,6 @@ async fn echo(accepted: Accepted) {
     }
 }
 
-pub fn tls_off() -> Value {
+pub(crate) fn tls_off() -> Value {
     json!({ "tls": "off" })
 }

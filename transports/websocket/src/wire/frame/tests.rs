@@ -118,6 +118,7 @@ proptest! {
             Ok(Parsed::Done(header)) => prop_assert!(header.length <= MAX_FRAME_BYTES),
             Err(_) => {}
         }
-        let _ = close_code(&bytes);
+        let code = close_code(&bytes);
+        prop_assert!(code != Ok(Some(1005)) && code != Ok(Some(1006)), "codes that are never sent");
     }
 }

@@ -1,0 +1,105 @@
+//! Foreign programs: found or skipped, started, and stopped when the test is over.
+
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpStream;
+
+/// Longest time until a started program listens.
+const START_WAIT: Duration = Duration::from_secs(30);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Where the program is; `None` after the line that says how to get it.
+///
+/// # Errors
+/// It is not there and `CI=true`.
+pub fn need(program: &str, package: &str) -> anyhow::Result<Option<PathBuf>> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = places.map(|place| place.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        skip(&format!("{program} is not installed (apt-get install {package})"))?;
+    }
+    Ok(found)
+}
+
+/// Says that a test is skipped.
+///
+/// # Errors
+/// `CI=true`: there nothing may be skipped.
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
+pub fn skip(why: &str) -> anyhow::Result<()> {
+    if env::var("CI").is_ok_and(|ci| ci == "true") {
+        bail!("{why}");
+    }
+    eprintln!("skipped: {why}");
+    Ok(())
+}
+
+/// A started program; killed when dropped.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Running {
+    /// Starts it. What it prints goes to the test's own output.
+    ///
+    /// # Errors
+    /// The system could not start it.
+    pub fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let child = command.stdin(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("starting {:?}", command.get_program()))?))
+    }
+
+    /// Waits until something listens there, while the program lives.
+    ///
+    /// # Errors
+    /// It ended, or took too long.
+    pub async fn listens_at(&mut self, at: SocketAddr) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while TcpStream::connect(at).await.is_err() {
+            if let Some(status) = self.0.try_wait()? {
+                bail!("the program ended at once: {status}");
+            }
+            if start.elapsed() > START_WAIT {
+                bail!("nothing listens at {at} after {} s", START_WAIT.as_secs());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A loopback address that nobody listens on just now.
+///
+/// # Errors
+/// The system has none.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// A folder that stays between runs, outside of the checkout.
+///
+/// # Errors
+/// It cannot be made.
+pub fn cache_dir(name: &str) -> anyhow::Result<PathBuf> {
+    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let dir = base.unwrap_or_else(env::temp_dir).join("commucat/interop").join(name);
+    std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    Ok(dir)
+}
