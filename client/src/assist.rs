@@ -3,7 +3,7 @@
 //! Only endpoints on a host that stands in the link are taken: a bridge may say how to reach itself, not send its
 //! users elsewhere.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use commucat_assist::{AskError, ask};
 use commucat_bundle::Bundle;
@@ -23,7 +23,7 @@ const FAILED_PAUSE: Duration = Duration::from_secs(300);
 
 /// Asks again and again, until dropped.
 pub(crate) async fn keep_asking(manager: Manager, bundle: Bundle, specs: Vec<Spec>) {
-    let net = manager.net().clone();
+    let net = Arc::clone(manager.net());
     let hosts: BTreeSet<Host> = specs.iter().map(|spec| outermost(spec).endpoint.host.clone()).collect();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -46,12 +46,12 @@ async fn ask_once(manager: &Manager, bundle: &Bundle) -> Result<AssistResponse, 
         None
     })?;
     let request = AssistRequest {
-        client_version: env!("CARGO_PKG_VERSION").parse().unwrap_or(Version::default()),
+        client_version: env!("CARGO_PKG_VERSION").parse().unwrap_or_else(|_no_version| Version::default()),
         capabilities: vec![CAPABILITY_CHAIN.to_owned()],
         transports: bundle.descriptors().map(|descriptor| descriptor.id.clone()).collect(),
         ..AssistRequest::default()
     };
-    let cx = Cx::new(manager.net().clone(), ASK_BUDGET);
+    let cx = Cx::new(Arc::clone(manager.net()), ASK_BUDGET);
     let answered = ask(stream, &cx, &request, None).await.map_err(|error: AskError| {
         tracing::info!(%error, "the bridge did not say what it serves");
         error.retry_after()
@@ -72,7 +72,9 @@ fn add(manager: &Manager, bundle: &Bundle, hosts: &BTreeSet<Host>, response: &As
         let place = manager.endpoints().len() + 1;
         match Endpoint::from_spec(bundle, spec, place) {
             Ok(endpoint) => added += usize::from(manager.add(endpoint)),
-            Err(error) => tracing::debug!(transport = %spec.transport, %error, "an offered endpoint cannot be used"),
+            Err(error) => {
+                tracing::debug!(transport = %spec.transport, %error, "an offered endpoint cannot be used")
+            }
         }
     }
     added

@@ -7,8 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use commucat_transport_api::{Cx, Failure, Host, Net, Phase, ProbeReport, ProbeStep, Signal};
 use commucat_verdict::{
-    CauseKind, Control, ControlKind, Controls, Diagnosis, Evidence, MAX_CLOCK_SKEW_SECONDS, diagnose,
-    overall,
+    CauseKind, Control, ControlKind, Controls, Diagnosis, Evidence, MAX_CLOCK_SKEW_SECONDS, diagnose, overall,
 };
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
@@ -111,7 +110,14 @@ pub async fn run(net: &Arc<dyn Net>, endpoints: &[Endpoint], options: &DoctorOpt
     let overall = overall(&diagnoses)?.clone();
     let sentence = sentence(&overall, &named);
     let clock_warning = clock_warning(&overall, &controls);
-    Some(Report { sentence, what_to_do: overall.what_to_do.clone(), overall, endpoints: named, controls, clock_warning })
+    Some(Report {
+        sentence,
+        what_to_do: overall.what_to_do.clone(),
+        overall,
+        endpoints: named,
+        controls,
+        clock_warning,
+    })
 }
 
 async fn probe_all(net: &Arc<dyn Net>, endpoints: &[Endpoint], budget: Duration) -> Vec<ProbeReport> {
@@ -152,7 +158,9 @@ fn sisters<'a>(
         .iter()
         .zip(probes)
         .enumerate()
-        .filter(move |(other, (endpoint, _))| *other != at && host.is_some() && endpoint.host.as_ref() == host)
+        .filter(move |(other, (endpoint, _))| {
+            *other != at && host.is_some() && endpoint.host.as_ref() == host
+        })
         .map(|(_, (_, probe))| probe)
 }
 

@@ -14,11 +14,11 @@ use commucat_transport_api::{BoxStream, Net, StreamPort, drive};
 use tokio::{io::AsyncWriteExt as _, task::JoinSet, time::timeout};
 
 use self::negotiate::{Negotiation, Wanted};
+pub(crate) use self::{forward::serve_forward, gate::Gate};
 pub use self::{
     forward::{Forward, ForwardError},
     gate::MAX_HANDSHAKES,
 };
-pub(crate) use self::{forward::serve_forward, gate::Gate};
 use crate::{auth::Credentials, manager::Manager};
 
 /// Time a local program has to say what it wants.
@@ -79,9 +79,17 @@ async fn serve_connection(mut stream: BoxStream, peer: SocketAddr, local: Arc<Lo
     Box::pin(serve_wanted(wanted, stream, rest, peer, local)).await;
 }
 
-async fn serve_wanted(wanted: Wanted, stream: BoxStream, rest: BytesMut, peer: SocketAddr, local: Arc<Local>) {
+async fn serve_wanted(
+    wanted: Wanted,
+    stream: BoxStream,
+    rest: BytesMut,
+    peer: SocketAddr,
+    local: Arc<Local>,
+) {
     match wanted {
-        Wanted::Connect(dialect, target) => connect::serve(stream, rest, dialect, target, &local.manager).await,
+        Wanted::Connect(dialect, target) => {
+            connect::serve(stream, rest, dialect, target, &local.manager).await
+        }
         Wanted::UdpAssociate { from } => udp::serve(stream, peer, &from, &local).await,
         Wanted::Http(first) => http::serve(stream, rest, first.map(|first| *first), &local).await,
     }

@@ -99,7 +99,8 @@ pub struct DialFailed {
 impl Manager {
     /// A manager of these endpoints, best first, with what is remembered of them.
     pub fn new(net: Arc<dyn Net>, endpoints: Vec<Endpoint>, remembered: ClientState) -> Self {
-        let winner = endpoints.iter().position(|endpoint| remembered.last_winner.as_deref() == Some(&endpoint.key));
+        let winner =
+            endpoints.iter().position(|endpoint| remembered.last_winner.as_deref() == Some(&endpoint.key));
         let now = net.now();
         let mut seed = [0; 4];
         // Jitter without randomness is no jitter, and nothing worse.
@@ -208,7 +209,11 @@ impl Manager {
         std::mem::take(&mut memory.dirty).then(|| memory.state.clone())
     }
 
-    async fn dial(&self, target: &Target, fits: impl Fn(&Endpoint) -> bool) -> Result<(usize, Opened), DialFailed> {
+    async fn dial(
+        &self,
+        target: &Target,
+        fits: impl Fn(&Endpoint) -> bool,
+    ) -> Result<(usize, Opened), DialFailed> {
         let entries = self.entries();
         if !entries.iter().any(|entry| fits(&entry.endpoint)) {
             return Err(self.unsupported());
@@ -220,7 +225,16 @@ impl Manager {
             return Err(self.refused_before(&entries));
         }
         let cx = Cx::new(Arc::clone(&self.0.net), DIAL_BUDGET);
-        Attempt { manager: self, entries: &entries, target, cx: &cx, race: Race::new(now, candidates), last: None }.run().await
+        Attempt {
+            manager: self,
+            entries: &entries,
+            target,
+            cx: &cx,
+            race: Race::new(now, candidates),
+            last: None,
+        }
+        .run()
+        .await
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -331,11 +345,9 @@ impl<'a> Attempt<'a> {
         let now = self.cx.net.now();
         let error = match result {
             Ok(channel) => {
-                // A round trip that was seen is the proof that the bridge accepted us.
-                let proof = channel.path.rtt.is_some();
                 opened.insert(at, channel);
-                self.manager.on_dialled(at, took, proof);
-                self.race.handle_success(now, at, proof);
+                self.manager.core().table.handle_dialled(at, took);
+                self.race.handle_success(now, at);
                 return None;
             }
             Err(error) => error,
@@ -367,22 +379,15 @@ impl<'a> Attempt<'a> {
     }
 
     fn timed_out(&mut self) -> DialFailed {
-        let last = self.last.take().unwrap_or_else(|| (0, Failure::new(Phase::Connect, Signal::Timeout, DIAL_BUDGET)));
+        let last = self
+            .last
+            .take()
+            .unwrap_or_else(|| (0, Failure::new(Phase::Connect, Signal::Timeout, DIAL_BUDGET)));
         self.manager.failed(Some(last))
     }
 }
 
 impl Manager {
-    fn on_dialled(&self, at: usize, took: Duration, proof: bool) {
-        let change = self.core().table.handle_dialled(self.0.net.now(), at, took, proof);
-        if proof {
-            let dial_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            self.remember_success(at, Some(dial_ms));
-            self.core().why = format!("it answered in {dial_ms} ms");
-        }
-        self.tell(at, change);
-    }
-
     fn on_failure(&self, at: usize, failure: &Failure) {
         let change = self.core().table.handle_failure(self.0.net.now(), at, failure);
         if let Some(entry) = self.entry(at)
@@ -434,13 +439,18 @@ impl Watcher for Manager {
             let mut core = self.core();
             let before = core.table.winner();
             let change = core.table.handle_first_byte(self.0.net.now(), at);
+            let usual = core.table.usual_dial(at);
             if before != core.table.winner() {
-                "it answered when the others did not".clone_into(&mut core.why);
+                core.why = usual.map_or_else(
+                    || "it answered".to_owned(),
+                    |usual| format!("it answered; a dial takes {} ms", usual.as_millis()),
+                );
             }
-            change
+            (change, usual.and_then(|usual| u64::try_from(usual.as_millis()).ok()))
         };
+        let (change, dial_ms) = change;
         if change.is_some() {
-            self.remember_success(at, None);
+            self.remember_success(at, dial_ms);
         }
         self.tell(at, change);
     }

@@ -78,7 +78,12 @@ impl Runtime {
     ///
     /// # Errors
     /// [`ClientError`] says what in the link or on this machine is in the way.
-    pub async fn start(net: Arc<dyn Net>, bundle: &Bundle, link: &Link, options: Options) -> Result<Self, ClientError> {
+    pub async fn start(
+        net: Arc<dyn Net>,
+        bundle: &Bundle,
+        link: &Link,
+        options: Options,
+    ) -> Result<Self, ClientError> {
         let endpoints = endpoints(bundle, link)?;
         let remembered = options.state_dir.as_deref().map(ClientState::load).unwrap_or_default();
         let manager = Manager::new(Arc::clone(&net), endpoints, remembered);
@@ -97,7 +102,8 @@ impl Runtime {
     pub async fn serve(net: Arc<dyn Net>, manager: Manager, options: Options) -> Result<Self, ClientError> {
         let guarded = options.credentials.is_some() || options.allow_remote;
         let port = listen(&net, options.listen, guarded).await?;
-        let address = port.local_addr().map_err(|source| ClientError::Listen { address: options.listen, source })?;
+        let address =
+            port.local_addr().map_err(|source| ClientError::Listen { address: options.listen, source })?;
         let local = Arc::new(Local {
             manager: manager.clone(),
             net: Arc::clone(&net),
@@ -174,7 +180,11 @@ pub fn endpoints(bundle: &Bundle, link: &Link) -> Result<Vec<Endpoint>, ClientEr
     Ok(usable)
 }
 
-async fn listen(net: &Arc<dyn Net>, address: SocketAddr, guarded: bool) -> Result<Box<dyn StreamPort>, ClientError> {
+async fn listen(
+    net: &Arc<dyn Net>,
+    address: SocketAddr,
+    guarded: bool,
+) -> Result<Box<dyn StreamPort>, ClientError> {
     if !address.ip().to_canonical().is_loopback() && !guarded {
         return Err(ClientError::OpenToOthers { address });
     }

@@ -1,8 +1,8 @@
 //! SOCKS5 (RFC 1928, RFC 1929) and SOCKS4/4a on the wire: pure parsers and builders, no IO.
 
+pub(crate) mod udp;
 pub(crate) mod v4;
 pub(crate) mod v5;
-pub(crate) mod udp;
 
 use commucat_transport_api::{Failure, Phase, Signal};
 
@@ -28,14 +28,16 @@ impl Reply {
         let Some(failure) = failure else { return Self::GeneralFailure };
         match (&failure.signal, failure.phase) {
             (Signal::TargetUnreachable, _) => Self::HostUnreachable,
-            (Signal::LocalNetworkDown | Signal::Unreachable | Signal::NameNotFound | Signal::DnsPoisoned, _) => {
-                Self::NetworkUnreachable
-            }
+            (
+                Signal::LocalNetworkDown | Signal::Unreachable | Signal::NameNotFound | Signal::DnsPoisoned,
+                _,
+            ) => Self::NetworkUnreachable,
             (Signal::Refused, Phase::Connect) => Self::ConnectionRefused,
             (Signal::Timeout, _) => Self::TtlExpired,
-            (Signal::AuthRejected | Signal::UnknownUser | Signal::ClockSkew(_) | Signal::VersionTooOld, _) => {
-                Self::NotAllowed
-            }
+            (
+                Signal::AuthRejected | Signal::UnknownUser | Signal::ClockSkew(_) | Signal::VersionTooOld,
+                _,
+            ) => Self::NotAllowed,
             _ => Self::GeneralFailure,
         }
     }

@@ -56,7 +56,10 @@ impl ClientState {
         match read(&directory.join(STATE_FILE)) {
             Ok(state) if state.version == VERSION => state,
             Ok(other) => {
-                tracing::warn!(version = other.version, "the remembered state is of another version; starting afresh");
+                tracing::warn!(
+                    version = other.version,
+                    "the remembered state is of another version; starting afresh"
+                );
                 Self::default()
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
@@ -113,7 +116,8 @@ fn read(path: &PathBuf) -> io::Result<ClientState> {
     if fs::metadata(path)?.len() > MAX_FILE_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
     }
-    serde_json::from_slice(&fs::read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    serde_json::from_slice(&fs::read(path)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -153,7 +157,9 @@ mod tests {
     #[test]
     fn a_broken_file_is_an_empty_state() {
         let directory = tempfile::tempdir().unwrap();
-        for bad in [&b"{"[..], b"[]", b"{\"version\":9,\"last_winner\":null,\"endpoints\":{}}", &[b' '; 300_000]] {
+        for bad in
+            [&b"{"[..], b"[]", b"{\"version\":9,\"last_winner\":null,\"endpoints\":{}}", &[b' '; 300_000]]
+        {
             fs::write(directory.path().join(STATE_FILE), bad).unwrap();
             assert_eq!(ClientState::load(directory.path()), ClientState::default());
         }

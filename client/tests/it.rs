@@ -15,6 +15,8 @@ mod limits;
 mod mini;
 #[path = "it/peer.rs"]
 mod peer;
+#[path = "it/real.rs"]
+mod real;
 #[path = "it/socks.rs"]
 mod socks;
 #[path = "it/udp.rs"]

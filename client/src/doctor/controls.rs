@@ -63,7 +63,12 @@ impl FromStr for ControlTarget {
             other => other,
         };
         let clean: String = path.chars().filter(char::is_ascii_graphic).collect();
-        Ok(Self { address: address.map_err(ControlTargetError::Host)?, path: format!("/{clean}"), expect: None, kind })
+        Ok(Self {
+            address: address.map_err(ControlTargetError::Host)?,
+            path: format!("/{clean}"),
+            expect: None,
+            kind,
+        })
     }
 }
 
@@ -116,7 +121,8 @@ async fn one(net: &Arc<dyn Net>, target: &ControlTarget) -> Measured {
         }
     };
     let mut control = Control::new(target.kind, Ok(elapsed));
-    control.captive = !target.expect.map_or(answer.status < 500 && answer.status != 511, |status| status == answer.status);
+    control.captive =
+        !target.expect.map_or(answer.status < 500 && answer.status != 511, |status| status == answer.status);
     let ahead_s = answer.unix_s.filter(|_| !control.captive).map(|theirs| {
         let ours = i64::try_from(net.unix_time().as_secs()).unwrap_or(i64::MAX);
         ours.saturating_sub(i64::try_from(theirs).unwrap_or(i64::MAX))
@@ -154,7 +160,11 @@ async fn ask(net: &Arc<dyn Net>, target: &ControlTarget) -> Result<Answer, (Phas
 }
 
 fn host_field(address: &HostPort) -> String {
-    if address.port == 80 && address.host.ip().is_none() { address.host.to_string() } else { address.to_string() }
+    if address.port == 80 && address.host.ip().is_none() {
+        address.host.to_string()
+    } else {
+        address.to_string()
+    }
 }
 
 fn parse(input: &[u8]) -> Result<Option<Answer>, ()> {

@@ -20,7 +20,11 @@ pub(crate) fn local_network() -> LocalNetwork {
 
 fn from_tables(v4: &str, v6: &str) -> LocalNetwork {
     // A route over any device but the loopback one leads out, be it to the next machine only.
-    let v4_out = v4.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().next()).any(|device| device != "lo");
+    let v4_out = v4
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_ascii_whitespace().next())
+        .any(|device| device != "lo");
     let v6_default = v6.lines().any(|line| {
         let mut fields = line.split_ascii_whitespace();
         let everything = fields.next().is_some_and(|prefix| prefix.bytes().all(|byte| byte == b'0'))

@@ -34,15 +34,30 @@ enum State {
     Left(u64),
     UntilClose,
     /// In a chunk-size line.
-    Size { value: u64, digits: u8, line: u32, extension: bool },
+    Size {
+        value: u64,
+        digits: u8,
+        line: u32,
+        extension: bool,
+    },
     /// After the CR of a chunk-size line.
-    SizeLf { value: u64 },
-    Data { left: u64 },
+    SizeLf {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     /// In the trailer section; `line` counts the bytes of the current line.
-    Trailer { line: u32, total: u32 },
-    TrailerLf { line: u32, total: u32 },
+    Trailer {
+        line: u32,
+        total: u32,
+    },
+    TrailerLf {
+        line: u32,
+        total: u32,
+    },
     Done,
 }
 
@@ -168,7 +183,16 @@ mod tests {
 
     #[test]
     fn broken_chunks_are_errors() {
-        for bad in [&b"\r\n"[..], b"g\r\n", b"5\nhello", b"5\r\nhelloX", b"1\r\na\n", b"0\r\n\n", b"11111111111111111\r\n", b";a\r\n"] {
+        for bad in [
+            &b"\r\n"[..],
+            b"g\r\n",
+            b"5\nhello",
+            b"5\r\nhelloX",
+            b"1\r\na\n",
+            b"0\r\n\n",
+            b"11111111111111111\r\n",
+            b";a\r\n",
+        ] {
             assert_eq!(Body::new(Framing::Chunked).advance(bad), Err(BodyError), "{bad:?}");
         }
         let mut long = b"5;".to_vec();

@@ -9,8 +9,15 @@ pub(crate) const MAX_FIELDS: usize = 100;
 
 /// Fields that end at the next hop (RFC 9110 §7.6.1). Transfer-Encoding is one too, but bodies are passed on in the
 /// framing they came in, so it goes with them.
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "proxy-connection", "keep-alive", "te", "upgrade", "proxy-authenticate", "proxy-authorization"];
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "upgrade",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
 /// Fields that a `Connection` header may not take away: without them the message would mean something else.
 const PROTECTED: [&str; 3] = ["transfer-encoding", "content-length", "host"];
 

@@ -16,8 +16,11 @@ pub(crate) const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\
 
 /// A whole response after which the connection is closed.
 pub(crate) fn error((status, reason): (u16, &str), text: &str) -> Vec<u8> {
-    let challenge =
-        if status == AUTH_REQUIRED.0 { "Proxy-Authenticate: Basic realm=\"commucat\", charset=\"UTF-8\"\r\n" } else { "" };
+    let challenge = if status == AUTH_REQUIRED.0 {
+        "Proxy-Authenticate: Basic realm=\"commucat\", charset=\"UTF-8\"\r\n"
+    } else {
+        ""
+    };
     format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
          {challenge}Content-Length: {}\r\nConnection: close\r\n\r\n{text}\n",

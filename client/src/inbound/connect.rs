@@ -11,7 +11,13 @@ use crate::{
     socks::{Reply, v4, v5},
 };
 
-pub(crate) async fn serve(mut local: BoxStream, early: BytesMut, dialect: Dialect, target: HostPort, manager: &Manager) {
+pub(crate) async fn serve(
+    mut local: BoxStream,
+    early: BytesMut,
+    dialect: Dialect,
+    target: HostPort,
+    manager: &Manager,
+) {
     tracing::debug!(target = %Redacted(&target), "a local program asks for a connection");
     let dialled = manager.stream(&Target::from_address(target)).await;
     let reply = match &dialled {

@@ -45,7 +45,9 @@ impl FromStr for Forward {
         let (local, target) = text.split_once('=').ok_or(ForwardError::NoTarget)?;
         let local = match local.parse::<u16>() {
             Ok(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            Err(_no_port) => local.parse().map_err(|_no_address: std::net::AddrParseError| ForwardError::Local)?,
+            Err(_no_port) => {
+                local.parse().map_err(|_no_address: std::net::AddrParseError| ForwardError::Local)?
+            }
         };
         Ok(Self { local, target: target.parse().map_err(ForwardError::Target)? })
     }

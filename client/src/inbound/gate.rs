@@ -82,7 +82,9 @@ mod tests {
         let mut handshakes: Vec<_> = (0..MAX_HANDSHAKES).map(|_| gate.begin_handshake()).collect();
         let newest = gate.begin_handshake();
         handshakes[0].evicted().await;
-        assert!(handshakes[1].evicted.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        assert!(
+            handshakes[1].evicted.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        );
         assert_eq!(gate.waiting.lock().unwrap().len(), MAX_HANDSHAKES);
         drop((handshakes, newest));
         assert!(gate.waiting.lock().unwrap().is_empty());

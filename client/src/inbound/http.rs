@@ -26,7 +26,12 @@ const ORIGIN_HINT: &str = "This is a proxy, not a web server. Enter this address
                            browser's settings and open any page.";
 
 /// Serves a connection whose first request was read.
-pub(crate) async fn serve(mut client: BoxStream, mut input: BytesMut, first: Result<Request, HeadError>, local: &Local) {
+pub(crate) async fn serve(
+    mut client: BoxStream,
+    mut input: BytesMut,
+    first: Result<Request, HeadError>,
+    local: &Local,
+) {
     let mut next = first;
     let mut upstream: Option<Upstream> = None;
     loop {

@@ -142,18 +142,18 @@ impl Handshake for Negotiation {
     type Output = Wanted;
     type Error = NegotiationError;
 
-    fn step(&mut self, now: Instant, input: &mut BytesMut) -> Result<Step<Wanted>, NegotiationError> {
+    fn step(&mut self, _now: Instant, input: &mut BytesMut) -> Result<Step<Wanted>, NegotiationError> {
+        if matches!(self.state, State::Sniff) {
+            self.state = match input.first() {
+                None => return Ok(Step::NeedMore),
+                Some(&v5::VERSION) => State::Greeting,
+                Some(&v4::VERSION) => State::Socks4,
+                Some(b'A'..=b'Z') => State::Http,
+                Some(_) => return Err(NegotiationError::UnknownProtocol),
+            };
+        }
         match &mut self.state {
-            State::Sniff => {
-                self.state = match input.first() {
-                    None => return Ok(Step::NeedMore),
-                    Some(&v5::VERSION) => State::Greeting,
-                    Some(&v4::VERSION) => State::Socks4,
-                    Some(b'A'..=b'Z') => State::Http,
-                    Some(_) => return Err(NegotiationError::UnknownProtocol),
-                };
-                self.step(now, input)
-            }
+            State::Sniff => Ok(Step::NeedMore),
             State::Greeting => {
                 let Some((methods, used)) = v5::greeting(input)? else { return need_more(input) };
                 let methods = methods.to_vec();
@@ -166,8 +166,11 @@ impl Handshake for Negotiation {
                 let Some(((user, password), used)) = v5::password(input)? else { return need_more(input) };
                 let right = self.credentials.as_ref().is_none_or(|wanted| wanted.matches(user, password));
                 input.advance(used);
-                self.state =
-                    if right { State::Request } else { State::Refused(Some(NegotiationError::WrongPassword)) };
+                self.state = if right {
+                    State::Request
+                } else {
+                    State::Refused(Some(NegotiationError::WrongPassword))
+                };
                 Ok(Step::Send(v5::password_reply(right)))
             }
             State::Request => self.step_socks5_request(input),

@@ -55,7 +55,11 @@ type Opened = (Box<dyn DatagramChannel>, Box<dyn UdpPort>, SocketAddr);
 
 async fn open(local: &Local) -> Result<Opened, Reply> {
     let channel = local.manager.datagrams().await.map_err(|failed| {
-        if failed.unsupported { Reply::CommandNotSupported } else { Reply::from_evidence(failed.failure.as_ref()) }
+        if failed.unsupported {
+            Reply::CommandNotSupported
+        } else {
+            Reply::from_evidence(failed.failure.as_ref())
+        }
     })?;
     let failed = |error: io::Error| {
         tracing::warn!(%error, "could not open a local datagram port");
@@ -100,7 +104,12 @@ impl Association {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, control: &mut BoxStream, channel: &mut dyn DatagramChannel) -> Poll<End> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        control: &mut BoxStream,
+        channel: &mut dyn DatagramChannel,
+    ) -> Poll<End> {
         if poll_released(cx, control) {
             return Poll::Ready(End::Released);
         }
@@ -138,7 +147,10 @@ impl Association {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
-                tracing::debug!(bytes = payload.len(), "a datagram is too long for the channel and was dropped");
+                tracing::debug!(
+                    bytes = payload.len(),
+                    "a datagram is too long for the channel and was dropped"
+                );
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(End::Channel(Some(error)))),
         }
@@ -147,7 +159,11 @@ impl Association {
     }
 
     /// One datagram from the bridge to the program.
-    fn poll_down(&mut self, cx: &mut Context<'_>, channel: &mut dyn DatagramChannel) -> Poll<Result<(), End>> {
+    fn poll_down(
+        &mut self,
+        cx: &mut Context<'_>,
+        channel: &mut dyn DatagramChannel,
+    ) -> Poll<Result<(), End>> {
         let mut buf = ReadBuf::new(&mut self.buffer);
         let from = match channel.poll_recv(cx, &mut buf) {
             Poll::Ready(Ok(Some(from))) => from,

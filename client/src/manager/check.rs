@@ -37,7 +37,8 @@ impl Manager {
         let Some(entry) = self.entry(at) else { return };
         let mut running = self.0.checks.0.lock().unwrap_or_else(PoisonError::into_inner);
         while running.tasks.try_join_next().is_some() {}
-        let recent = running.last.get(&at).is_some_and(|last| now.saturating_duration_since(*last) < CHECK_PAUSE);
+        let recent =
+            running.last.get(&at).is_some_and(|last| now.saturating_duration_since(*last) < CHECK_PAUSE);
         if recent || running.tasks.len() >= MAX_CHECKS {
             return;
         }

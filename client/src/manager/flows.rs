@@ -74,18 +74,26 @@ impl Flows {
         for flow in self.live.lock().unwrap_or_else(PoisonError::into_inner).values() {
             let Some(since) = flow.waiting_since.load(Relaxed).checked_sub(1) else { continue };
             let ticks = now.saturating_sub(since);
-            if ticks < limit || flow.heard.load(Relaxed) > since {
+            // Heard within the tick in which it was sent may mean before it was sent.
+            if ticks < limit || flow.heard.load(Relaxed) > since + 1 {
                 continue;
             }
             // Reported once: it waits anew from its next byte.
             flow.waiting_since.store(0, Relaxed);
-            silent.entry(flow.at).or_insert(Silence { at: flow.at, ticks, sent: flow.sent.load(Relaxed) });
+            let sent = flow.sent.load(Relaxed);
+            silent.entry(flow.at).or_insert(Silence { at: flow.at, ticks, sent });
         }
         silent.into_values().collect()
     }
 
     /// Follows a stream of that endpoint.
-    pub(crate) fn follow_stream(self: &Arc<Self>, inner: BoxStream, at: usize, heard: Heard, watcher: Arc<dyn Watcher>) -> BoxStream {
+    pub(crate) fn follow_stream(
+        self: &Arc<Self>,
+        inner: BoxStream,
+        at: usize,
+        heard: Heard,
+        watcher: Arc<dyn Watcher>,
+    ) -> BoxStream {
         Box::new(MeteredStream { inner, meter: self.meter(at, heard, watcher) })
     }
 
@@ -169,7 +177,11 @@ struct MeteredStream {
 }
 
 impl AsyncRead for MeteredStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let room = buf.remaining() > 0;
         let result = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
@@ -220,7 +232,11 @@ struct MeteredDatagrams {
 }
 
 impl DatagramChannel for MeteredDatagrams {
-    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Option<HostPort>>> {
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<HostPort>>> {
         let before = buf.filled().len();
         let result = ready!(self.inner.poll_recv(cx, buf));
         match &result {
@@ -308,6 +324,17 @@ mod tests {
         for _ in 0..9 {
             assert!(flows.tick(3).is_empty(), "another flow heard the endpoint since");
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_just_before_does_not_hide_silence() {
+        let (flows, heard, seen) = (Arc::new(Flows::default()), Heard::default(), Arc::new(Seen::default()));
+        let (mut near, mut far) = flow(&flows, &heard, &seen);
+        far.write_all(b"x").await.unwrap();
+        near.read_exact(&mut [0; 1]).await.unwrap();
+        near.write_all(b"into the void").await.unwrap();
+        let found: Vec<_> = (0..4).flat_map(|_| flows.tick(3)).collect();
+        assert_eq!(found.len(), 1);
     }
 
     #[tokio::test]

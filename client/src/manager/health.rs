@@ -41,6 +41,7 @@ pub(crate) struct Change {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Health {
     proven: bool,
+    has_worked: bool,
     suspect_until: Option<Instant>,
     resting_until: Option<Instant>,
     refused: bool,
@@ -80,6 +81,7 @@ impl Health {
 
     fn works(&mut self) {
         self.proven = true;
+        self.has_worked = true;
         self.failures = 0;
         self.early_ends = 0;
         self.refused = false;
@@ -136,27 +138,32 @@ impl Table {
         }
     }
 
-    /// A dial gave a channel. `proof` says that the bridge accepted us in it.
-    pub(crate) fn handle_dialled(&mut self, now: Instant, at: usize, took: Duration, proof: bool) -> Option<Change> {
-        if proof {
-            self.winner = Some(at);
-        }
-        self.change(now, at, |health| {
+    /// A dial gave a channel. That it works, only its first byte proves.
+    pub(crate) fn handle_dialled(&mut self, at: usize, took: Duration) {
+        if let Some(health) = self.endpoints.get_mut(at) {
             let usual = health.usual_dial.unwrap_or(took);
             health.usual_dial = Some((usual * (SMOOTHING - 1) + took) / SMOOTHING);
-            if proof {
-                health.works();
-            }
-        })
+        }
+    }
+
+    /// How long a dial through it usually takes.
+    pub(crate) fn usual_dial(&self, at: usize) -> Option<Duration> {
+        self.endpoints.get(at).and_then(|health| health.usual_dial)
+    }
+
+    /// Whether it ever worked in this run.
+    pub(crate) fn has_worked(&self, at: usize) -> bool {
+        self.endpoints.get(at).is_some_and(|health| health.has_worked)
     }
 
     /// The first byte came back through it.
     pub(crate) fn handle_first_byte(&mut self, now: Instant, at: usize) -> Option<Change> {
-        let state = self.state(now, self.winner.unwrap_or(at));
-        if matches!(state, EndpointState::Suspect | EndpointState::Resting | EndpointState::Untested) {
+        let changed = self.change(now, at, Health::works);
+        let proven = |table: &Self, at| table.state(now, at) == EndpointState::Proven;
+        if proven(self, at) && !self.winner.is_some_and(|winner| proven(self, winner)) {
             self.winner = Some(at);
         }
-        self.change(now, at, Health::works)
+        changed
     }
 
     /// An attempt failed.
@@ -214,11 +221,18 @@ impl Table {
     }
 
     /// A background check ended.
-    pub(crate) fn handle_checked(&mut self, now: Instant, at: usize, failure: Option<&Failure>) -> Option<Change> {
+    pub(crate) fn handle_checked(
+        &mut self,
+        now: Instant,
+        at: usize,
+        failure: Option<&Failure>,
+    ) -> Option<Change> {
         match failure {
             Some(failure) => self.handle_failure(now, at, failure),
             None => self.change(now, at, |health| {
-                let recent = health.last_strike.is_some_and(|last| now.saturating_duration_since(last) < STRIKE_WINDOW);
+                let recent = health
+                    .last_strike
+                    .is_some_and(|last| now.saturating_duration_since(last) < STRIKE_WINDOW);
                 health.strikes = if recent { health.strikes } else { 0 };
                 health.works();
             }),
@@ -275,7 +289,8 @@ mod tests {
     fn a_winner_is_remembered_until_it_fails() {
         let (mut table, now) = table(3);
         assert_eq!(order(&table, now), [0, 1, 2], "at first the order of the link");
-        table.handle_dialled(now, 1, 40 * MS, true);
+        table.handle_dialled(1, 40 * MS);
+        table.handle_first_byte(now, 1);
         assert_eq!(order(&table, now), [1, 0, 2]);
         table.handle_failure(now, 1, &refused());
         assert_eq!(order(&table, now), [0, 2, 1], "it rests, and stays the last resort");
@@ -337,15 +352,18 @@ mod tests {
         let (mut table, now) = table(1);
         let failure = |signal| Failure::new(Phase::Connect, signal, MS);
         assert_eq!(table.handle_failure(now, 0, &failure(Signal::LocalNetworkDown)), None);
-        assert_eq!(table.handle_failure(now, 0, &failure(Signal::TargetUnreachable)).unwrap().to, EndpointState::Proven);
+        assert_eq!(
+            table.handle_failure(now, 0, &failure(Signal::TargetUnreachable)).unwrap().to,
+            EndpointState::Proven
+        );
     }
 
     #[test]
     fn an_overtaken_winner_loses_its_place() {
         let (mut table, now) = table(2);
-        table.handle_dialled(now, 0, 10 * MS, true);
+        table.handle_first_byte(now, 0);
         table.handle_overtaken(now, 0);
-        table.handle_dialled(now, 1, 10 * MS, true);
+        table.handle_first_byte(now, 1);
         assert_eq!(order(&table, now), [1, 0]);
         // Flows that still run through the old one do not take the place back.
         table.handle_first_byte(now, 0);

@@ -41,13 +41,18 @@ const JITTER_PERCENT: u32 = 20;
 pub(crate) struct Candidate {
     /// Which one.
     pub(crate) at: usize,
-    /// Whether it is suspect or resting: then a dial that proves nothing does not win while others still run.
+    /// Whether it is suspect or resting: then its channel waits a moment for a better one.
     pub(crate) doubtful: bool,
 }
 
 /// The endpoints worth trying now, best first: the last winner, those that answered before, those nobody tried, the
 /// suspect, those that rest.
-pub(crate) fn order(now: Instant, endpoints: &[Health], winner: Option<usize>, usable: impl Fn(usize) -> bool) -> Vec<Candidate> {
+pub(crate) fn order(
+    now: Instant,
+    endpoints: &[Health],
+    winner: Option<usize>,
+    usable: impl Fn(usize) -> bool,
+) -> Vec<Candidate> {
     let mut ranked: Vec<_> = endpoints
         .iter()
         .enumerate()
@@ -69,7 +74,8 @@ pub(crate) fn order(now: Instant, endpoints: &[Health], winner: Option<usize>, u
 }
 
 fn refused_just_now(now: Instant, health: &Health) -> bool {
-    health.refused(now) && health.last_attempt().is_some_and(|at| now.saturating_duration_since(at) < REFUSED_PAUSE)
+    health.refused(now)
+        && health.last_attempt().is_some_and(|at| now.saturating_duration_since(at) < REFUSED_PAUSE)
 }
 
 /// How long to wait for an endpoint before another is tried beside it: twice what it usually takes.

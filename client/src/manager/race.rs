@@ -14,6 +14,9 @@ use super::{
 /// Pause after which an attempt that the budget refused is asked for again.
 const BUDGET_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a channel of a doubtful endpoint waits for a better one.
+const HOLD: Duration = Duration::from_secs(1);
+
 /// What the driver should do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -31,8 +34,8 @@ pub(crate) struct Race {
     waiting: VecDeque<Candidate>,
     /// In the order they were started.
     running: Vec<Candidate>,
-    /// A channel that proves nothing, from an endpoint in doubt: taken when the others are through.
-    held: Option<usize>,
+    /// A channel of an endpoint in doubt, and until when the others may still overtake it.
+    held: Option<(usize, Instant)>,
     next_start: Option<Instant>,
     first: bool,
     events: VecDeque<Event>,
@@ -57,8 +60,16 @@ impl Race {
 
     /// When [`Self::handle_timeout`] should be called next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        let held_until = self.held.map(|(_, until)| until);
+        self.start_due().into_iter().chain(held_until).min()
+    }
+
+    fn start_due(&self) -> Option<Instant> {
         let room = self.running.len() < MAX_PARALLEL;
-        self.next_start.filter(|_| room && !self.over && !self.waiting.is_empty())
+        self.next_start.filter(|_| room && !self.waiting.is_empty())
     }
 
     /// The next thing to do.
@@ -67,8 +78,18 @@ impl Race {
     }
 
     /// Time passed. `stagger` says how long to wait for an endpoint before the next is tried beside it.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, budget: &mut Budget, stagger: impl Fn(usize) -> Duration) {
-        if self.poll_timeout().is_none_or(|due| now < due) {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        budget: &mut Budget,
+        stagger: impl Fn(usize) -> Duration,
+    ) {
+        if let Some((at, until)) = self.held
+            && now >= until
+        {
+            return self.win(at, Vec::new());
+        }
+        if self.over || self.start_due().is_none_or(|due| now < due) {
             return;
         }
         if !self.first && !budget.take(now) {
@@ -82,13 +103,13 @@ impl Race {
         self.events.push_back(Event::Start(candidate.at));
     }
 
-    /// A dial gave a channel; `proof` says that the bridge accepted us in it.
-    pub(crate) fn handle_success(&mut self, now: Instant, at: usize, proof: bool) {
+    /// A dial gave a channel. That alone may prove little: Shadowsocks spends no round trip on proof.
+    pub(crate) fn handle_success(&mut self, now: Instant, at: usize) {
         let Some(position) = self.running.iter().position(|candidate| candidate.at == at) else { return };
         let candidate = self.running.remove(position);
         let others = !self.running.is_empty() || !self.waiting.is_empty();
-        if candidate.doubtful && !proof && others && self.held.is_none() {
-            self.held = Some(at);
+        if candidate.doubtful && others && self.held.is_none() {
+            self.held = Some((at, now + HOLD));
             self.next_start = Some(now);
             return;
         }
@@ -115,7 +136,7 @@ impl Race {
             return;
         }
         match self.held.take() {
-            Some(at) => self.win(at, Vec::new()),
+            Some((at, _)) => self.win(at, Vec::new()),
             None => {
                 self.over = true;
                 self.events.push_back(Event::Lost);
@@ -139,17 +160,14 @@ mod tests {
         Candidate { at, doubtful: true }
     }
 
-    /// What one endpoint does when dialled: after how long, with what outcome (`Some(proof)` is a channel).
+    /// What one endpoint does when dialled: after how long, and whether it gives a channel.
     #[derive(Clone, Copy)]
-    struct Script(Duration, Option<bool>);
+    struct Script(Duration, bool);
+
+    type Ended = (Option<usize>, Vec<usize>, Duration, Vec<(usize, Duration)>);
 
     /// Runs a race in simulated time; gives the winner, the overtaken, when it ended, and who was started when.
-    fn run(
-        candidates: Vec<Candidate>,
-        scripts: &[Script],
-        budget: &mut Budget,
-        begin: Instant,
-    ) -> (Option<usize>, Vec<usize>, Duration, Vec<(usize, Duration)>) {
+    fn run(candidates: Vec<Candidate>, scripts: &[Script], budget: &mut Budget, begin: Instant) -> Ended {
         let mut race = Race::new(begin, candidates);
         let (mut now, mut dials, mut started) = (begin, Vec::new(), Vec::new());
         loop {
@@ -172,8 +190,8 @@ mod tests {
                     now = now.max(due);
                     dials.retain(|dial| *dial != (due, at));
                     match scripts[at].1 {
-                        Some(proof) => race.handle_success(now, at, proof),
-                        None => race.handle_failure(now, at),
+                        true => race.handle_success(now, at),
+                        false => race.handle_failure(now, at),
                     }
                 }
                 (_, Some(wake)) => now = now.max(wake),
@@ -190,7 +208,7 @@ mod tests {
     #[test]
     fn a_quick_first_one_is_alone() {
         let (mut budget, now) = full();
-        let scripts = [Script(100 * MS, Some(true)), Script(MS, Some(true))];
+        let scripts = [Script(100 * MS, true), Script(MS, true)];
         let (won, overtaken, took, started) = run(vec![sure(0), sure(1)], &scripts, &mut budget, now);
         assert_eq!((won, overtaken, took, started.len()), (Some(0), vec![], 100 * MS, 1));
     }
@@ -198,7 +216,7 @@ mod tests {
     #[test]
     fn a_silent_first_one_is_overtaken_after_the_stagger() {
         let (mut budget, now) = full();
-        let scripts = [Script(Duration::from_secs(10), None), Script(50 * MS, Some(true))];
+        let scripts = [Script(Duration::from_secs(10), false), Script(50 * MS, true)];
         let (won, overtaken, took, _) = run(vec![sure(0), sure(1)], &scripts, &mut budget, now);
         assert_eq!((won, overtaken, took), (Some(1), vec![0], 300 * MS));
     }
@@ -206,27 +224,30 @@ mod tests {
     #[test]
     fn a_failed_first_one_is_followed_at_once() {
         let (mut budget, now) = full();
-        let scripts = [Script(5 * MS, None), Script(50 * MS, Some(false))];
+        let scripts = [Script(5 * MS, false), Script(50 * MS, true)];
         let (won, _, took, _) = run(vec![sure(0), sure(1)], &scripts, &mut budget, now);
         assert_eq!((won, took), (Some(1), 55 * MS));
     }
 
     #[test]
-    fn an_unproven_channel_of_a_doubtful_endpoint_waits_for_the_others() {
+    fn a_channel_of_a_doubtful_endpoint_waits_a_moment_for_the_others() {
         let (mut budget, now) = full();
-        let scripts = [Script(600 * MS, Some(true)), Script(MS, Some(false))];
+        let scripts = [Script(600 * MS, true), Script(MS, true)];
         let (won, ..) = run(vec![sure(0), doubtful(1)], &scripts, &mut budget, now);
         assert_eq!(won, Some(0));
-        let scripts = [Script(600 * MS, None), Script(MS, Some(false))];
+        let scripts = [Script(600 * MS, false), Script(MS, true)];
         let (won, _, took, _) = run(vec![sure(0), doubtful(1)], &scripts, &mut budget, now);
         assert_eq!((won, took), (Some(1), 600 * MS), "better than nothing");
+        let scripts = [Script(9000 * MS, true), Script(MS, true)];
+        let (won, _, took, _) = run(vec![sure(0), doubtful(1)], &scripts, &mut budget, now);
+        assert_eq!((won, took), (Some(1), 251 * MS + HOLD), "not for ever");
     }
 
     #[test]
     fn nobody_left_is_a_loss() {
         let (mut budget, now) = full();
         assert_eq!(run(vec![], &[], &mut budget, now).0, None);
-        let scripts = [Script(MS, None), Script(MS, None)];
+        let scripts = [Script(MS, false), Script(MS, false)];
         assert_eq!(run(vec![sure(0), sure(1)], &scripts, &mut budget, now).0, None);
     }
 
@@ -234,7 +255,7 @@ mod tests {
     fn an_empty_budget_slows_retries_but_not_first_attempts() {
         let (mut budget, now) = full();
         while budget.take(now) {}
-        let scripts = [Script(MS, None), Script(MS, Some(true))];
+        let scripts = [Script(MS, false), Script(MS, true)];
         let (won, _, took, started) = run(vec![sure(0), sure(1)], &scripts, &mut budget, now);
         assert_eq!(started[0], (0, Duration::ZERO));
         assert_eq!(won, Some(1));
@@ -252,24 +273,20 @@ mod tests {
                 state ^= state << 17;
                 state % bound
             };
-            let count = 1 + random(6) as usize;
+            let count = 1 + usize::try_from(random(6)).unwrap();
             let scripts: Vec<_> = (0..count)
                 .map(|_| {
-                    let outcome = match random(4) {
-                        0 => Some(true),
-                        1 => Some(false),
-                        _ => None,
-                    };
-                    Script(Duration::from_millis(random(3000)), outcome)
+                    let works = random(2) == 0;
+                    Script(Duration::from_millis(random(3000)), works)
                 })
                 .collect();
             let candidates = (0..count).map(|at| Candidate { at, doubtful: random(3) == 0 }).collect();
             let (mut budget, now) = full();
             let (won, _, took, started) = run(candidates, &scripts, &mut budget, now);
-            let some_work = scripts.iter().any(|script| script.1.is_some());
+            let some_work = scripts.iter().any(|script| script.1);
             assert_eq!(won.is_some(), some_work, "seed {seed}");
             if let Some(at) = won {
-                assert!(scripts[at].1.is_some(), "seed {seed}");
+                assert!(scripts[at].1, "seed {seed}");
             }
             assert!(took <= Duration::from_secs(20) && started.len() <= count, "seed {seed}");
         }

@@ -2,16 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use commucat_transport_api::{Failure, Phase, ProbeReport, ProbeStep, Signal};
 use commucat_verdict::{Cause, Controls, Diagnosis, Evidence, diagnose};
 
-use super::{DialFailed, Entry, EndpointState, Manager};
+use super::{DialFailed, EndpointState, Entry, Manager};
 use crate::status::{ActiveEndpoint, CauseLine, EndpointStatus, Status};
-use std::sync::Arc;
 
 /// The same cause of the same endpoint is told again after this long.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -52,8 +51,9 @@ impl Manager {
             .map(|_| ProbeReport::new(vec![ProbeStep::new("in use", Ok(Duration::ZERO))]))
             .collect();
         let controls = Controls { clock_ahead_s: core.clock_ahead_s, ..Controls::none() };
+        let worked = core.table.has_worked(at);
         drop(core);
-        diagnose(&Evidence::new(report, &controls).with_siblings(&siblings))
+        diagnose(&Evidence::new(report, &controls).with_siblings(&siblings).worked_before(worked))
     }
 
     /// Tells the cause of a failure, unless the same was told just now.
@@ -88,8 +88,10 @@ impl Manager {
 
     /// The error of a connection that found no endpoint; tells its cause.
     pub(super) fn failed(&self, last: Option<(usize, Failure)>) -> DialFailed {
-        let (at, failure) = last
-            .map_or_else(|| (0, Failure::new(Phase::Connect, Signal::Other, Duration::ZERO)), |(at, failure)| (at, failure));
+        let (at, failure) = last.map_or_else(
+            || (0, Failure::new(Phase::Connect, Signal::Other, Duration::ZERO)),
+            |(at, failure)| (at, failure),
+        );
         let diagnosis = self.diagnose_failure(at, &failure);
         if failure.signal != Signal::TargetUnreachable {
             self.surface_diagnosis(at, diagnosis.clone());
@@ -101,7 +103,10 @@ impl Manager {
     /// Every endpoint refused us a moment ago: say again what was said then.
     pub(super) fn refused_before(&self, entries: &[Arc<Entry>]) -> DialFailed {
         let told = self.0.causes.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = told.last.as_ref().filter(|line| entries.iter().any(|entry| entry.endpoint.label == line.endpoint));
+        let last = told
+            .last
+            .as_ref()
+            .filter(|line| entries.iter().any(|entry| entry.endpoint.label == line.endpoint));
         let Some(line) = last else {
             drop(told);
             return self.failed(None);
@@ -115,7 +120,8 @@ impl Manager {
         let failure = Failure::new(Phase::Data, Signal::Other, Duration::ZERO);
         let mut diagnosis = self.diagnose_failure(usize::MAX, &failure);
         "No endpoint of the link can carry this kind of traffic.".clone_into(&mut diagnosis.sentence);
-        "Use a link with a transport that carries it (`commucat link show` lists them).".clone_into(&mut diagnosis.what_to_do);
+        "Use a link with a transport that carries it (`commucat link show` lists them)."
+            .clone_into(&mut diagnosis.what_to_do);
         DialFailed { failure: None, diagnosis: Box::new(diagnosis), unsupported: true }
     }
 

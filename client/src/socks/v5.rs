@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn messages_of_rfc_1928_are_read_at_every_cut() {
-        let bytes = [5, 1, 0, 3, 11, b'e', b'x', b'a', b'm', b'p', b'l', b'e', b'.', b'o', b'r', b'g', 1, 187, 9];
+        let bytes =
+            [5, 1, 0, 3, 11, b'e', b'x', b'a', b'm', b'p', b'l', b'e', b'.', b'o', b'r', b'g', 1, 187, 9];
         for cut in 0..bytes.len() - 1 {
             assert_eq!(request(&bytes[..cut]), Ok(None), "{cut}");
         }

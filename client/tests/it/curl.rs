@@ -26,9 +26,11 @@ async fn page() -> (SocketAddr, Ends) {
 
 /// Runs curl; gives its exit code and what it printed.
 async fn curl(arguments: &[&str]) -> (i32, String) {
-    let output = within(Command::new("curl").args(["-sS", "--max-time", "20"]).args(arguments).output()).await;
+    let output =
+        within(Command::new("curl").args(["-sS", "--max-time", "20"]).args(arguments).output()).await;
     let output = output.expect("curl is installed");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap(), text)
 }
 

@@ -9,17 +9,17 @@ use commucat_client::{
 use commucat_net::SystemNet;
 use commucat_transport_api::{HostPort, Net};
 use commucat_verdict::{Cause, CauseKind, ids};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     mini::{BentNet, Params, bundle, link},
-    peer::{AfterHello, Bridge, Ends, Manner, origin, within},
+    peer::{AfterHello, Bridge, Ends, Manner, origin, read_some, within},
 };
 
 /// A well-known host that says what time it is.
 async fn landmark() -> (ControlTarget, Ends) {
     let (address, task) = origin(|mut stream| async move {
-        stream.read(&mut [0; 1024]).await.ok();
+        read_some(&mut stream).await;
         let date = httpdate::fmt_http_date(std::time::SystemTime::now());
         let answer = format!("HTTP/1.1 204 No Content\r\nDate: {date}\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.ok();
@@ -73,7 +73,9 @@ async fn mistake_1_unreachable() {
 
 #[tokio::test]
 async fn mistake_2_blocked_and_how() {
-    for (after_hello, how) in [(AfterHello::Reset, ids::TLS_RST_AFTER_CH), (AfterHello::Silence, ids::TLS_DROP_AFTER_CH)] {
+    for (after_hello, how) in
+        [(AfterHello::Reset, ids::TLS_RST_AFTER_CH), (AfterHello::Silence, ids::TLS_DROP_AFTER_CH)]
+    {
         let manner = Manner { after_hello, ..Manner::default() };
         let report = one(manner.clone(), Params::default()).await;
         assert_eq!((report.overall.cause.clone(), report.exit_code()), (Cause::Blocked { how }, 5));
@@ -158,14 +160,13 @@ async fn one_working_endpoint_is_enough_and_the_other_is_named() {
 #[tokio::test]
 async fn a_captive_portal_is_not_taken_for_a_network() {
     let (portal, _task) = origin(|mut stream| async move {
-        stream.read(&mut [0; 1024]).await.ok();
+        read_some(&mut stream).await;
         stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n").await.ok();
     })
     .await;
     let mut target = control(portal);
     target.expect = Some(204);
     let net: Arc<dyn Net> = SystemNet::new();
-    // A port on which nobody answers: the listener's queue is full of nobody.
     let ends = [(silent_port().await.0.into(), Params::default())];
     let report = examine(net, &ends, vec![target]).await;
     assert!(report.controls.captive());

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     mini::Params,
-    peer::{Ends, client, echo, origin, plain, within},
+    peer::{Ends, client, echo, origin, plain, read_some, within},
 };
 
 /// One message: the head, and a body by its length.
@@ -27,11 +27,12 @@ async fn message(stream: &mut BufReader<impl AsyncReadExt + Unpin>) -> Option<(S
         if within(stream.read_line(&mut head)).await.unwrap() == 0 {
             return None;
         }
-        if &head[start..] == "\r\n" {
+        if head.as_bytes()[start..] == *b"\r\n" {
             break;
         }
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
     Some((head, body))
@@ -72,18 +73,24 @@ async fn requests_on_one_connection_share_one_to_the_server() {
     let (server, connections, _task) = mirror().await;
     let (other, others, _other_task) = mirror().await;
     let mut stream = connect(client.local_addr()).await;
-    let get = format!("GET http://{server}/a HTTP/1.1\r\nHost: x\r\nProxy-Connection: keep-alive\r\nTE: x\r\n\r\n");
+    let get =
+        format!("GET http://{server}/a HTTP/1.1\r\nHost: x\r\nProxy-Connection: keep-alive\r\nTE: x\r\n\r\n");
     for _ in 0..3 {
         let (head, seen) = ask(&mut stream, &get).await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
-        assert_eq!(seen, format!("GET /a HTTP/1.1\r\nHost: {server}\r\n\r\n"), "nothing of this hop is passed on");
+        assert_eq!(
+            seen,
+            format!("GET /a HTTP/1.1\r\nHost: {server}\r\n\r\n"),
+            "nothing of this hop is passed on"
+        );
     }
     let post = format!("POST http://{server}/b HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello");
     assert!(ask(&mut stream, &post).await.1.ends_with("\r\n\r\nhello"));
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     ask(&mut stream, &format!("GET http://{other}/ HTTP/1.1\r\n\r\n")).await;
     assert_eq!((connections.load(Ordering::SeqCst), others.load(Ordering::SeqCst)), (1, 1));
-    let (head, _) = ask(&mut stream, &format!("GET http://{other}/ HTTP/1.1\r\nConnection: close\r\n\r\n")).await;
+    let (head, _) =
+        ask(&mut stream, &format!("GET http://{other}/ HTTP/1.1\r\nConnection: close\r\n\r\n")).await;
     assert!(head.contains("Connection: close\r\n"));
     assert_eq!(within(stream.read(&mut [0; 1])).await.unwrap(), 0, "closed");
 }
@@ -105,7 +112,10 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn bodies_of_every_framing_arrive_whole() {
     let (_bridge, client) = plain(Options::default()).await;
     let answers = [
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the end", "until the end"),
         ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
         ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
@@ -113,7 +123,7 @@ async fn bodies_of_every_framing_arrive_whole() {
     ];
     for (answer, body) in answers {
         let (server, _task) = origin(move |mut stream| async move {
-            stream.read(&mut [0; 1024]).await.unwrap();
+            read_some(&mut stream).await;
             stream.write_all(answer.as_bytes()).await.unwrap();
         })
         .await;
@@ -130,7 +140,7 @@ async fn bodies_of_every_framing_arrive_whole() {
 async fn a_response_that_breaks_off_does_not_look_whole() {
     let (_bridge, client) = plain(Options::default()).await;
     let (server, _task) = origin(|mut stream| async move {
-        stream.read(&mut [0; 1024]).await.unwrap();
+        read_some(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe").await.unwrap();
     })
     .await;
@@ -145,7 +155,7 @@ async fn a_kept_connection_that_died_is_replaced() {
     let (_bridge, client) = plain(Options::default()).await;
     // Says that it keeps the connection, and closes it.
     let (server, _task) = origin(|mut stream| async move {
-        stream.read(&mut [0; 1024]).await.unwrap();
+        read_some(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
     })
     .await;
@@ -199,7 +209,11 @@ async fn errors_name_the_cause_and_what_to_do() {
     let cases = [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400", "This is a proxy"),
         ("GET https://a/ HTTP/1.1\r\n\r\n".to_owned(), "400", "CONNECT"),
-        (format!("POST http://{server}/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "400", "ambiguous"),
+        (
+            format!("POST http://{server}/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+            "400",
+            "ambiguous",
+        ),
         (format!("GET http://{server}/ HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(17_000)), "431", "16 KiB"),
         ("NONSENSE\r\n\r\n".to_owned(), "400", "malformed"),
     ];
@@ -210,7 +224,10 @@ async fn errors_name_the_cause_and_what_to_do() {
     bridge.change(|manner| manner.full = true);
     let get = format!("GET http://{server}/ HTTP/1.1\r\n\r\n");
     let (head, body) = ask(&mut connect(proxy.local_addr()).await, &get).await;
-    assert!(head.starts_with("HTTP/1.1 502 ") && body.contains("Bridge full") && body.contains("Try again later"), "{body}");
+    assert!(
+        head.starts_with("HTTP/1.1 502 ") && body.contains("Bridge full") && body.contains("Try again later"),
+        "{body}"
+    );
     let tunnel = format!("CONNECT {server} HTTP/1.1\r\n\r\n");
     let (head, body) = ask(&mut connect(proxy.local_addr()).await, &tunnel).await;
     assert!(head.starts_with("HTTP/1.1 502 ") && body.contains("Bridge full"), "{body}");

@@ -15,9 +15,9 @@ use std::{
 use commucat_bundle::Bundle;
 use commucat_proto::link::Link;
 use commucat_transport_api::{
-    Addressing, BoxFuture, BoxStream, Channel, ChannelKinds, Client, ConfigError, Cx, DatagramChannel, Descriptor,
-    DialError, Failure, HostPort, Net, Opened, PathInfo, Phase, PluggableTransport, ProbeReport, ProbeStep, Registry,
-    Roles, Signal, Spec, Target, TransportId,
+    Addressing, BoxFuture, BoxStream, Channel, ChannelKinds, Client, ConfigError, Cx, DatagramChannel,
+    Descriptor, DialError, Failure, HostPort, Net, Opened, PathInfo, Phase, PluggableTransport, ProbeReport,
+    ProbeStep, Registry, Roles, Signal, Spec, Target, TransportId,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -51,7 +51,9 @@ struct MiniClient {
 pub(crate) fn bundle() -> Bundle {
     let channels = ChannelKinds { stream: true, datagram: true, mux: false };
     let mut registry = Registry::default();
-    registry.register(Mini(Descriptor::new(ID, "nothing", channels, Roles::ClientOnly, Addressing::Proxy))).unwrap();
+    registry
+        .register(Mini(Descriptor::new(ID, "nothing", channels, Roles::ClientOnly, Addressing::Proxy)))
+        .unwrap();
     Bundle::new(registry)
 }
 
@@ -73,7 +75,8 @@ impl PluggableTransport for Mini {
 impl MiniClient {
     async fn connect(&self, cx: &Cx) -> Result<BoxStream, Failure> {
         let began = cx.net.now();
-        let failed = |phase, signal| Failure::new(phase, signal, cx.net.now().saturating_duration_since(began));
+        let failed =
+            |phase, signal| Failure::new(phase, signal, cx.net.now().saturating_duration_since(began));
         match cx.until_deadline(cx.net.connect_stream(&self.endpoint)).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) => Err(failed(Phase::Connect, Signal::from_io(&error))),
@@ -83,10 +86,13 @@ impl MiniClient {
 
     async fn hello(&self, cx: &Cx, mut stream: BoxStream, target: &str) -> Result<BoxStream, Failure> {
         let began = cx.net.now();
-        let failed = |phase, signal| Failure::new(phase, signal, cx.net.now().saturating_duration_since(began));
+        let failed =
+            |phase, signal| Failure::new(phase, signal, cx.net.now().saturating_duration_since(began));
         let Params { key, user, version, proof } = &self.params;
         let line = format!("{key} {user} {version} {} {target}\n", cx.net.unix_time().as_secs());
-        let io = |error: io::Error| failed(Phase::Handshake, Signal::from_io(&error)).with_bytes(line.len() as u64, 0);
+        let io = |error: io::Error| {
+            failed(Phase::Handshake, Signal::from_io(&error)).with_bytes(line.len() as u64, 0)
+        };
         stream.write_all(line.as_bytes()).await.map_err(io)?;
         if !proof {
             return Ok(stream);
@@ -135,7 +141,11 @@ impl Client for MiniClient {
                 PathInfo::default()
             };
             let channel = match target {
-                Target::Datagrams => Channel::Datagrams(Box::new(Framed { stream, input: Vec::new(), output: VecDeque::new() })),
+                Target::Datagrams => Channel::Datagrams(Box::new(Framed {
+                    stream,
+                    input: Vec::new(),
+                    output: VecDeque::new(),
+                })),
                 _ => Channel::Stream(stream),
             };
             Ok(Opened::new(channel).with_path(path))
@@ -149,7 +159,10 @@ impl Client for MiniClient {
                 Err(failure) => return ProbeReport::new(vec![ProbeStep::new("connect", Err(failure))]),
             };
             let connected = ProbeStep::new("connect", Ok(Duration::from_millis(1)));
-            let asked = Self { endpoint: self.endpoint.clone(), params: Params { proof: true, ..self.params.clone() } };
+            let asked = Self {
+                endpoint: self.endpoint.clone(),
+                params: Params { proof: true, ..self.params.clone() },
+            };
             let outcome = asked.hello(cx, stream, "bridge").await.map(|_stream| Duration::from_millis(1));
             ProbeReport::new(vec![connected, ProbeStep::new("tls", outcome)])
         })
@@ -165,9 +178,16 @@ struct Framed {
 }
 
 impl DatagramChannel for Framed {
-    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Option<HostPort>>> {
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<HostPort>>> {
         loop {
-            let length = self.input.get(..2).map_or(usize::MAX, |head| usize::from(u16::from_be_bytes([head[0], head[1]])));
+            let length = self
+                .input
+                .get(..2)
+                .map_or(usize::MAX, |head| usize::from(u16::from_be_bytes([head[0], head[1]])));
             if length != usize::MAX && self.input.len() >= 2 + length {
                 let frame: Vec<u8> = self.input.drain(..2 + length).skip(2).collect();
                 let mut rest = &frame[..];

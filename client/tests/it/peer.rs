@@ -42,7 +42,14 @@ pub(crate) enum AfterHello {
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { key: "key", user: "ann", min_version: 1, full: false, answers: true, after_hello: AfterHello::Serve }
+        Self {
+            key: "key",
+            user: "ann",
+            min_version: 1,
+            full: false,
+            answers: true,
+            after_hello: AfterHello::Serve,
+        }
     }
 }
 
@@ -199,7 +206,7 @@ async fn datagrams(mut stream: BufReader<TcpStream>) {
                 let mut frame = Vec::new();
                 HostPort::from(from).encode(&mut frame);
                 frame.extend_from_slice(&buffer[..read]);
-                stream.write_all(&(frame.len() as u16).to_be_bytes()).await.unwrap();
+                stream.write_all(&u16::try_from(frame.len()).unwrap().to_be_bytes()).await.unwrap();
                 stream.write_all(&frame).await.unwrap();
             }
         }
@@ -244,6 +251,12 @@ pub(crate) async fn echo() -> (SocketAddr, Ends) {
         pump(&mut read, &mut write).await;
     })
     .await
+}
+
+/// Reads once: a request in these tests fits into one segment.
+pub(crate) async fn read_some(stream: &mut TcpStream) {
+    let read = stream.read(&mut [0; 4096]).await.unwrap();
+    assert!(read > 0);
 }
 
 /// Fails a test that hangs.

@@ -118,7 +118,11 @@ async fn reply_codes_say_what_happened() {
     assert_eq!(within(socks5(client.local_addr(), &nobody)).await.1, 4, "the target is unreachable");
     bridge.change(|manner| manner.user = "somebody-else");
     assert_eq!(within(socks5(client.local_addr(), &nobody)).await.1, 2, "not allowed");
-    assert_eq!(within(socks5(client.local_addr(), &nobody)).await.1, 2, "the same while it is not asked again");
+    assert_eq!(
+        within(socks5(client.local_addr(), &nobody)).await.1,
+        2,
+        "the same while it is not asked again"
+    );
 
     let dead = crate::peer::client(&[(nobody.parse().unwrap(), Params::default())], Options::default()).await;
     assert_eq!(within(socks5(dead.local_addr(), "a.example:1")).await.1, 5, "the bridge refuses");
@@ -155,7 +159,8 @@ async fn a_port_open_to_others_needs_a_password() {
     let open = Options { listen: "0.0.0.0:0".parse().unwrap(), ..Options::default() };
     assert!(matches!(start(open.clone()).await, Err(ClientError::OpenToOthers { .. })));
     let forward: Forward = "0.0.0.0:0=a.example:1".parse().unwrap();
-    let forwarded = Options { listen: "127.0.0.1:0".parse().unwrap(), forwards: vec![forward], ..Options::default() };
+    let forwarded =
+        Options { listen: "127.0.0.1:0".parse().unwrap(), forwards: vec![forward], ..Options::default() };
     assert!(matches!(start(forwarded).await, Err(ClientError::OpenToOthers { .. })));
     assert!(start(Options { credentials: Credentials::new("a", "b"), ..open }).await.is_ok());
 }

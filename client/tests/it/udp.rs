@@ -12,7 +12,8 @@ use tokio::{
 use crate::peer::{Ends, in_background, plain, within};
 
 /// Query for `example.org A` (RFC 1035 §4): id 0x1234, recursion desired, one question.
-const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01";
+const QUERY: &[u8] =
+    b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01";
 
 /// A name server that knows one answer.
 async fn name_server() -> (SocketAddr, Ends) {
@@ -81,7 +82,8 @@ async fn the_cone_is_full_and_closed_to_other_local_programs() {
     let (_control, relay) = associate(client.local_addr()).await;
     let program = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     program.connect(relay).await.unwrap();
-    let (first, second) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let (first, second) =
+        (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
     program.send(&datagram(0, first.local_addr().unwrap(), b"hello")).await.unwrap();
     let mut buffer = [0; 64];
     let (read, outside) = within(first.recv_from(&mut buffer)).await.unwrap();
@@ -106,5 +108,10 @@ async fn the_association_ends_with_its_connection() {
     assert_eq!(client.manager().status().borrow().connections, 0, "the status is a snapshot");
     drop(control);
     // The port is free again once the association is gone.
-    within(async { while UdpSocket::bind(relay).await.is_err() { tokio::task::yield_now().await } }).await;
+    within(async {
+        while UdpSocket::bind(relay).await.is_err() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
 }

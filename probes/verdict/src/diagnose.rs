@@ -23,7 +23,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     };
     let found = said_by_the_bridge(failure)
         .or_else(|| no_network(failure, evidence.controls))
-        .or_else(|| key_or_clock(failure, evidence))
+        .or_else(|| key_or_clock(step, failure, evidence))
         .unwrap_or_else(|| by_phase(step, failure, evidence));
     wording::diagnosis(found, evidence)
 }
@@ -86,33 +86,69 @@ fn no_network(failure: &Failure, controls: &Controls) -> Option<Finding> {
 
 /// A bridge that cannot read us may have another key, another user list or another time. Its sister endpoints and a
 /// foreign clock can tell which.
-fn key_or_clock(failure: &Failure, evidence: &Evidence<'_>) -> Option<Finding> {
+fn key_or_clock(step: &ProbeStep, failure: &Failure, evidence: &Evidence<'_>) -> Option<Finding> {
     let rejected = match (failure.phase, &failure.signal) {
         (_, Signal::AuthRejected) | (Phase::Authenticate, Signal::UnexpectedEof) => true,
         (_, Signal::HttpStatus(status)) => matches!(status, 400..=404 | 410 | 426),
         _ => false,
     };
-    let skewed = evidence.controls.clock_ahead_s.filter(|ahead| ahead.abs() > MAX_CLOCK_SKEW_SECONDS);
-    let silent = failure.phase >= Phase::Handshake
+    let clock = evidence.controls.clock_ahead_s;
+    let skewed = clock.filter(|ahead| ahead.abs() > MAX_CLOCK_SKEW_SECONDS);
+    let ended = failure.phase >= Phase::Handshake
         && matches!(failure.signal, Signal::Timeout | Signal::UnexpectedEof | Signal::Reset);
-    if let (true, Some(seconds)) = (rejected || silent, skewed) {
+    if let (true, Some(seconds)) = (rejected || ended, skewed) {
         return Some(finding(Cause::ClockSkew { seconds }, ids::AUTH_CLOCK, Confidence::Likely));
     }
-    if !rejected {
+    let silent = is_silent_protocol(step, failure) && !evidence.worked_before;
+    if !rejected && !silent {
         return None;
     }
-    let told = evidence.siblings.iter().filter_map(ProbeReport::first_failure).find_map(said_by_the_bridge);
+    let siblings = || evidence.siblings.iter();
+    let told = siblings().filter_map(ProbeReport::first_failure).find_map(said_by_the_bridge);
     if let Some(mut told) = told {
         told.confidence = Confidence::Likely;
         return Some(told);
     }
-    let also_possible: &[_] = if evidence.controls.clock_ahead_s.is_some() {
-        &[CauseKind::WrongUser]
+    let sister_rejected =
+        siblings().filter_map(ProbeReport::first_failure).any(|f| f.signal == Signal::AuthRejected);
+    if rejected || sister_rejected {
+        let also_possible: &[_] = if clock.is_some() {
+            &[CauseKind::WrongUser]
+        } else {
+            &[CauseKind::WrongUser, CauseKind::ClockSkew]
+        };
+        let confidence = Confidence::Likely;
+        return Some(Finding {
+            cause: Cause::WrongKey,
+            verdict_id: ids::AUTH_KEY,
+            confidence,
+            also_possible,
+        });
+    }
+    if siblings().any(works) {
+        return None;
+    }
+    let between: &[_] = if clock.is_some() {
+        &[CauseKind::WrongKey, CauseKind::Blocked]
     } else {
-        &[CauseKind::WrongUser, CauseKind::ClockSkew]
+        &[CauseKind::WrongKey, CauseKind::ClockSkew, CauseKind::Blocked]
     };
-    let confidence = Confidence::Likely;
-    Some(Finding { cause: Cause::WrongKey, verdict_id: ids::AUTH_KEY, confidence, also_possible })
+    Some(open(ids::FLOW_DROP, between))
+}
+
+/// Protocols without a handshake of their own answer a wrong key with silence, on purpose: it looks like a filter.
+fn is_silent_protocol(step: &ProbeStep, failure: &Failure) -> bool {
+    let waited = failure.signal == Signal::Timeout && failure.received == 0;
+    waited && matches!(failure.phase, Phase::Handshake | Phase::Data) && !is_tls(step)
+}
+
+/// A carried transport puts its carrier's name before the step.
+fn is_tls(step: &ProbeStep) -> bool {
+    step.name == "tls" || step.name.ends_with(" tls")
+}
+
+fn works(report: &ProbeReport) -> bool {
+    !report.steps.is_empty() && report.first_failure().is_none()
 }
 
 fn by_phase(step: &ProbeStep, failure: &Failure, evidence: &Evidence<'_>) -> Finding {
@@ -165,7 +201,7 @@ fn connecting(failure: &Failure, evidence: &Evidence<'_>) -> Finding {
 
 /// The connection stands; what comes after it fails.
 fn talking(step: &ProbeStep, failure: &Failure, evidence: &Evidence<'_>) -> Finding {
-    let tls = step.name.starts_with("tls");
+    let tls = is_tls(step);
     let moving = failure.phase == Phase::Data && failure.received > 0;
     let id = match failure.signal {
         Signal::Reset if tls => ids::TLS_RST_AFTER_CH,
@@ -202,7 +238,9 @@ fn interference(how: &'static str, failure: &Failure, evidence: &Evidence<'_>) -
 /// Whether the bridge's host answered something innocuous: a control step of the probe, a control, or a sister
 /// endpoint that works.
 fn same_server_answers(evidence: &Evidence<'_>) -> bool {
-    let step_passed = evidence.probe.steps.iter().any(|step| step.control && step.outcome.is_ok());
+    // A step that took no time asked nobody.
+    let measured = |step: &ProbeStep| step.outcome.as_ref().is_ok_and(|took| !took.is_zero());
+    let step_passed = evidence.probe.steps.iter().any(|step| step.control && measured(step));
     let sibling_works = evidence.siblings.iter().any(|report| {
         !report.steps.is_empty()
             && report.first_failure().is_none_or(|failure| failure.phase >= Phase::Authenticate)

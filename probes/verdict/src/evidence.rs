@@ -14,18 +14,27 @@ pub struct Evidence<'a> {
     pub controls: &'a Controls,
     /// What probing the other endpoints of the same bridge showed.
     pub siblings: &'a [ProbeReport],
+    /// Whether this endpoint worked a while ago: then its key is right.
+    pub worked_before: bool,
 }
 
 impl<'a> Evidence<'a> {
     /// Evidence of an endpoint without siblings.
     pub const fn new(probe: &'a ProbeReport, controls: &'a Controls) -> Self {
-        Self { probe, controls, siblings: &[] }
+        Self { probe, controls, siblings: &[], worked_before: false }
     }
 
     /// The same with what the other endpoints of the bridge showed.
     #[must_use]
     pub const fn with_siblings(mut self, siblings: &'a [ProbeReport]) -> Self {
         self.siblings = siblings;
+        self
+    }
+
+    /// The same with whether the endpoint worked a while ago.
+    #[must_use]
+    pub const fn worked_before(mut self, worked: bool) -> Self {
+        self.worked_before = worked;
         self
     }
 }

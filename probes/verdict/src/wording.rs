@@ -62,6 +62,14 @@ fn sentence(found: &Finding, controlled: bool, evidence: &Evidence<'_>) -> Strin
         Cause::TargetUnreachable => {
             "The bridge works, but it cannot reach the host that was asked for, or may not.".to_owned()
         }
+        Cause::CannotTell { between }
+            if found.verdict_id == ids::FLOW_DROP && between.contains(&CauseKind::WrongKey) =>
+        {
+            let clock = if between.contains(&CauseKind::ClockSkew) { ", a wrong clock" } else { "" };
+            format!(
+                "Wrong key{clock} or blocked: nothing comes back after the first bytes, and the bridge answers a wrong key with the same silence."
+            )
+        }
         Cause::CannotTell { between } if between.contains(&CauseKind::WrongKey) => {
             "The certificate is not the bridge's: the link is of another bridge, or somebody sits in between."
                 .to_owned()
@@ -153,6 +161,11 @@ fn what_to_do(found: &Finding, evidence: &Evidence<'_>) -> String {
         Cause::VersionTooOld => "Update this program.",
         Cause::BridgeFull => "Try again later, or ask the operator for a link of another bridge.",
         Cause::TargetUnreachable => "Check the host name you asked for; other hosts work.",
+        Cause::CannotTell { between }
+            if found.verdict_id == ids::FLOW_DROP && between.contains(&CauseKind::WrongKey) =>
+        {
+            "Paste the link again, whole, and set the clock (timedatectl set-ntp true); if that does not help, use another endpoint."
+        }
         Cause::CannotTell { between } if between.contains(&CauseKind::WrongKey) => {
             "Do not go on over this network before you compared the link with the operator."
         }

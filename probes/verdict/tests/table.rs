@@ -139,7 +139,6 @@ fn interference_is_named_by_where_it_happens() {
         ("tls", Phase::Handshake, Signal::Reset, 0, ids::TLS_RST_AFTER_CH),
         ("tls", Phase::Handshake, Signal::Timeout, 0, ids::TLS_DROP_AFTER_CH),
         ("round-trip", Phase::Handshake, Signal::Reset, 0, ids::FLOW_RST),
-        ("round-trip", Phase::Data, Signal::Timeout, 0, ids::FLOW_DROP),
         ("round-trip", Phase::Data, Signal::Timeout, 9000, ids::FLOW_FREEZE),
         ("round-trip", Phase::Data, Signal::Throttled, 9000, ids::FLOW_THROTTLED),
         ("connect", Phase::Connect, Signal::Reset, 0, ids::TCP_RST),
@@ -156,6 +155,40 @@ fn interference_is_named_by_where_it_happens() {
             "{step} without controls"
         );
     }
+}
+
+/// Shadowsocks answers a wrong key with silence, as it answers everybody.
+#[test]
+fn silence_of_a_protocol_without_handshake_is_a_wrong_key_or_a_filter() {
+    let silent = failed("handshake", Phase::Handshake, Signal::Timeout, 0);
+    let between = |found: Diagnosis| match found.cause {
+        Cause::CannotTell { between } => between,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(between(of(&silent, &outside())), [CauseKind::WrongKey, CauseKind::Blocked]);
+    let all = [CauseKind::WrongKey, CauseKind::ClockSkew, CauseKind::Blocked];
+    assert_eq!(between(of(&silent, &Controls::none())), all);
+
+    let beside = |sibling: ProbeReport| {
+        let siblings = [sibling];
+        diagnose(&Evidence::new(&silent, &outside()).with_siblings(&siblings)).cause
+    };
+    assert_eq!(beside(works()), Cause::Blocked { how: ids::FLOW_DROP }, "its sister has the right key");
+    let refused = |signal| failed("authenticate", Phase::Authenticate, signal, 90);
+    assert_eq!(beside(refused(Signal::AuthRejected)), Cause::WrongKey);
+    assert_eq!(beside(refused(Signal::UnknownUser)), Cause::WrongUser);
+
+    let found = diagnose(&Evidence::new(&silent, &outside()).worked_before(true));
+    assert_eq!(found.cause, Cause::Blocked { how: ids::FLOW_DROP }, "its key was right a while ago");
+}
+
+#[test]
+fn a_step_that_asked_nobody_is_no_control() {
+    let mut silent = failed("connect", Phase::Connect, Signal::Timeout, 0);
+    silent.steps.insert(0, ProbeStep::control("shape of the first packet", Ok(Duration::ZERO)));
+    assert_eq!(of(&silent, &Controls::none()).cause.kind(), CauseKind::CannotTell);
+    silent.steps.insert(0, ProbeStep::control("cover page", Ok(MS)));
+    assert_eq!(of(&silent, &Controls::none()).cause.kind(), CauseKind::Blocked);
 }
 
 #[test]

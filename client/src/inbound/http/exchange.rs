@@ -65,7 +65,10 @@ pub(super) struct Exchange<'a> {
 /// How passing on the response ended.
 enum Answered {
     /// `ends_client`: only the end of the connection ends the body. `keeps_alive`: the server's can be used again.
-    Whole { ends_client: bool, keeps_alive: bool },
+    Whole {
+        ends_client: bool,
+        keeps_alive: bool,
+    },
     /// The server was gone before its first byte.
     Nothing,
     /// What the server sent is no HTTP.
@@ -82,14 +85,17 @@ impl Exchange<'_> {
         if matches!(outcome, (Answered::Nothing, _)) && kept && self.request.repeatable() {
             server = match Upstream::dial(server.authority, local).await {
                 Ok(fresh) => fresh,
-                Err(_told) => return Outcome::Refuse(reply::BAD_GATEWAY, "The server could not be reached again."),
+                Err(_told) => {
+                    return Outcome::Refuse(reply::BAD_GATEWAY, "The server could not be reached again.");
+                }
             };
             outcome = self.once(&mut server).await;
         }
         let (answered, sent_all) = outcome;
         match answered {
             Answered::Whole { ends_client, keeps_alive } => {
-                let client_stays = self.request.fields.keeps_alive(self.request.minor) && sent_all && !ends_client;
+                let client_stays =
+                    self.request.fields.keeps_alive(self.request.minor) && sent_all && !ends_client;
                 server.used = true;
                 match (client_stays, keeps_alive) {
                     (true, true) => Outcome::Keep(Some(server)),
@@ -118,7 +124,8 @@ impl Exchange<'_> {
         let (mut from_server, mut to_server) = tokio::io::split(&mut server.stream);
         let mut sent_all = false;
         let send = send_request(&head, self.request.framing, self.input, &mut from_client, &mut to_server);
-        let receive = receive(&self.request.method, close, &mut server.input, &mut from_server, &mut to_client);
+        let receive =
+            receive(&self.request.method, close, &mut server.input, &mut from_server, &mut to_client);
         tokio::pin!(send, receive);
         let answered = tokio::select! {
             answered = &mut receive => answered,
@@ -250,7 +257,10 @@ async fn pass_body(
 }
 
 /// Reads once; 0 is the end of the stream.
-pub(super) async fn read_more(stream: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) -> io::Result<usize> {
+pub(super) async fn read_more(
+    stream: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+) -> io::Result<usize> {
     input.reserve(CHUNK_BYTES);
     stream.read_buf(input).await
 }
