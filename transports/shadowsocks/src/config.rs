@@ -1,6 +1,6 @@
 //! The parameters of both ends, as they stand in a spec, and what they become.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose};
@@ -20,6 +20,10 @@ use crate::{
 const DEFAULT_METHOD: Method = Method::Blake3Aes128Gcm;
 /// Identity keys a client may carry, for a chain of relays.
 const MAX_IDENTITY_KEYS: usize = 4;
+/// A UDP session without a packet from its client ends after this many seconds, unless `udp_idle_s` says otherwise.
+const DEFAULT_UDP_IDLE_SECONDS: u32 = 300;
+/// Longest `udp_idle_s`: a day.
+const MAX_UDP_IDLE_SECONDS: u32 = 86_400;
 /// Between the keys of a 2022 client with identity headers.
 const KEY_SEPARATOR: char = ':';
 
@@ -82,6 +86,8 @@ struct ServerForm {
     mode: Mode,
     #[serde(default)]
     prefix: Option<String>,
+    #[serde(default)]
+    udp_idle_s: Option<u32>,
 }
 
 /// A dialling end, valid.
@@ -110,6 +116,7 @@ pub(crate) struct ServerConfig {
     pub(crate) method: Method,
     pub(crate) keys: Arc<ServerKeys>,
     pub(crate) mode: Mode,
+    pub(crate) udp_idle: Duration,
     /// The server's own key or password, where it has one.
     credential: Option<Secret<String>>,
     prefix: Prefix,
@@ -120,6 +127,10 @@ impl ServerConfig {
         let form: ServerForm = spec.params()?;
         let method = parse_method(&form.method)?;
         let prefix = parse_prefix(form.prefix.as_deref(), method)?;
+        let udp_idle_s = form.udp_idle_s.unwrap_or(DEFAULT_UDP_IDLE_SECONDS);
+        if !(1..=MAX_UDP_IDLE_SECONDS).contains(&udp_idle_s) {
+            return Err(bad("udp_idle_s", "the time is not between 1 and 86400 seconds"));
+        }
         let needs_key = form.single_user || method.has_identity_headers();
         let key = match &form.key {
             Some(key) if needs_key => Some(Key::from_credential(method, key.expose()).map_err(bad_key)?),
@@ -136,7 +147,14 @@ impl ServerConfig {
             Some(key) if form.single_user => credentials::single(key),
             key => credentials::many(method, key, Arc::clone(users)).map_err(bad_key)?,
         };
-        Ok(Self { method, keys: Arc::new(keys), mode: form.mode, credential: form.key, prefix })
+        Ok(Self {
+            method,
+            keys: Arc::new(keys),
+            mode: form.mode,
+            udp_idle: Duration::from_secs(udp_idle_s.into()),
+            credential: form.key,
+            prefix,
+        })
     }
 
     /// The parameters with which this user reaches us.

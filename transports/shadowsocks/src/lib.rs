@@ -21,11 +21,12 @@
 //!
 //! # Parameters
 //!
-//! Server: `{"method", "key", "single_user"?, "mode"?, "prefix"?}`. For the AES methods of 2022 `key` is the bridge's
+//! Server: `{"method", "key", "single_user"?, "mode"?, "prefix"?, "udp_idle_s"?}`. For the AES methods of 2022 `key` is the bridge's
 //! own key and users are told apart by identity headers in constant time; for all other methods each user's key is
 //! tried (at most 1024 users, the last one of an address first). With `single_user` the `key` (base64, or for
 //! AEAD-2017 any password) is everybody's, the user table is ignored, and nobody can be removed.
 //! `mode` is `tcp_and_udp`, `tcp_only` or `udp_only`; over a carrier there is TCP only. `prefix` is handed to clients.
+//! A UDP session whose client is silent for `udp_idle_s` seconds (300) ends; clients cannot say that they go.
 //!
 //! Client: `{"method", "key", "mode"?, "prefix"?}`; `key` may be `bridge:user`. A prefix has at most 12 bytes, needs
 //! a method with 32-byte salts, and is written `POST%20`, or `base64:…`.

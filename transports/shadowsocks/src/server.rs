@@ -109,7 +109,14 @@ impl SsServer {
         let (keys, users) = (Arc::clone(&self.config.keys), Arc::clone(&self.users));
         let demux = datagram
             .map(|port| {
-                Demux::new(Arc::new(port), method, Arc::clone(&keys), Arc::clone(&users), Arc::clone(net))
+                Demux::new(
+                    Arc::new(port),
+                    method,
+                    self.config.udp_idle,
+                    Arc::clone(&keys),
+                    Arc::clone(&users),
+                    Arc::clone(net),
+                )
             })
             .transpose()
             .map_err(io::Error::other)?;

@@ -191,6 +191,7 @@ impl SsStream {
 
     /// Moves plaintext from the inbox to `buf`.
     fn open(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let before = buf.filled().len();
         if let Incoming::Expected(expected) = &self.incoming {
             match expected.open(&mut self.inbox) {
                 Ok(None) => return Ok(()),
@@ -202,7 +203,7 @@ impl SsStream {
             && let Err(error) = opener.read(&mut self.inbox, buf)
         {
             // What was opened before the broken record is good and is given out first.
-            if !buf.filled().is_empty() {
+            if buf.filled().len() > before {
                 return Ok(());
             }
             return Err(self.break_incoming(error));

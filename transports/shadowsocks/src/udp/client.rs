@@ -270,6 +270,7 @@ mod tests {
         assert!(accept(1, 2, 3), "a late packet of the old session");
         assert!(!accept(3, 0, 4), "both sessions are alive");
         assert!(accept(3, 0, 63));
-        assert!(!accept(1, 3, 64), "the oldest is forgotten");
+        assert!(accept(2, 1, 64), "the one before is still known");
+        assert!(!accept(1, 3, 65), "the oldest is forgotten");
     }
 }

@@ -37,10 +37,10 @@ use crate::{
 
 /// Sessions of one port. Beyond it the one that was silent longest ends.
 const MAX_SESSIONS: usize = 4096;
-/// A session without a packet from its client for this long ends.
-const IDLE: Duration = Duration::from_secs(300);
-/// How often ended sessions are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// Packet numbers are remembered for this long after a session ended: twice the time for which a packet is fresh.
+const REMEMBER: Duration = Duration::from_secs(60);
+/// Longest time between two looks for idle sessions.
+const MAX_SWEEP: Duration = Duration::from_secs(15);
 /// Keys that strangers may make us try each second where users are told apart by trial.
 const TRIALS_PER_SECOND: f64 = 20_000.0;
 
@@ -48,6 +48,8 @@ const TRIALS_PER_SECOND: f64 = 20_000.0;
 pub(crate) struct Demux {
     pub(crate) port: Arc<SharedPort>,
     method: Method,
+    /// A session without a packet from its client for this long ends.
+    idle: Duration,
     keys: Arc<ServerKeys>,
     users: Arc<UserTable>,
     net: Arc<dyn Net>,
@@ -113,6 +115,7 @@ impl Demux {
     pub(crate) fn new(
         port: Arc<SharedPort>,
         method: Method,
+        idle: Duration,
         keys: Arc<ServerKeys>,
         users: Arc<UserTable>,
         net: Arc<dyn Net>,
@@ -123,16 +126,16 @@ impl Demux {
             }
             _ => None,
         };
-        let (sweep, trials_at) = (net.sleep_until(net.now() + SWEEP_EVERY), net.now());
+        let (sweep, trials_at) = (net.sleep_until(net.now() + idle.min(MAX_SWEEP)), net.now());
         let (sessions, trials) = (HashMap::new(), TRIALS_PER_SECOND);
-        Ok(Self { port, method, keys, users, net, single, sessions, sweep, trials, trials_at })
+        Ok(Self { port, method, idle, keys, users, net, single, sessions, sweep, trials, trials_at })
     }
 
     /// Serves packets until one begins a session.
     pub(crate) fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<NewSession>> {
         while self.sweep.as_mut().poll(cx).is_ready() {
             let now = self.net.now();
-            self.sweep = self.net.sleep_until(now + SWEEP_EVERY);
+            self.sweep = self.net.sleep_until(now + self.idle.min(MAX_SWEEP));
             self.forget_idle(now);
         }
         let mut lent = Lent::take();
@@ -365,11 +368,11 @@ impl Demux {
 
     fn forget_idle(&mut self, now: Instant) {
         self.sessions.retain(|_key, entry| {
-            let keep = now.saturating_duration_since(entry.last) < IDLE;
-            if !keep {
+            let silent = now.saturating_duration_since(entry.last);
+            if silent >= self.idle {
                 entry.session.close();
             }
-            keep
+            silent < self.idle.max(REMEMBER)
         });
     }
 }

@@ -230,9 +230,10 @@ async fn a_record_that_is_cut_or_changed_is_an_error_for_the_client() {
         far.shutdown().await.unwrap();
         let mut answer = Vec::new();
         far.read_to_end(&mut answer).await.unwrap();
-        answer.truncate(150_000);
         if damage == "changed" {
-            answer[140_000] ^= 1;
+            answer[150_000] ^= 1;
+        } else {
+            answer.truncate(150_000);
         }
         tokio::spawn(async move {
             near.write_all(&answer).await.ok();
