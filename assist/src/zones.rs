@@ -154,3 +154,25 @@ impl<K: Hash + Eq + Clone> fmt::Debug for Zone<K> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_zone_grows_no_further_and_still_limits() {
+        const ROOM: usize = 8;
+        let net: Arc<dyn Net> = commucat_net::SystemNet::new();
+        let limit = RateLimit { per_minute: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+        let zone = Zone::new(limit, ROOM, &net);
+        let mut admitted = 0;
+        for key in 0..1000u32 {
+            admitted += usize::from(zone.check(&key).is_ok());
+        }
+        assert_eq!(zone.keys.len(), ROOM);
+        let shared = usize::try_from(OVERFLOW_SHARE).unwrap();
+        assert!((ROOM + shared..2 * (ROOM + shared)).contains(&admitted), "{admitted} of 1000 strangers");
+        let shown = format!("{zone:?}");
+        assert!(shown.contains("keys: 8"), "{shown}");
+    }
+}

@@ -12,16 +12,19 @@
 
 mod request;
 mod response;
+mod schema;
 mod version;
 
 pub use request::{
     AssistRequest, CAPABILITY_CHAIN, Evidence, EvidencePhase, EvidenceSignal, Excluded, MAX_CAPABILITIES,
-    MAX_CAPABILITY_BYTES, MAX_EXCLUDED, MAX_REQUEST_BYTES, MAX_WANTED_TRANSPORTS, RequestError,
+    MAX_CAPABILITY_BYTES, MAX_EXACT_NUMBER, MAX_EXCLUDED, MAX_REQUEST_BYTES, MAX_WANTED_TRANSPORTS,
+    RequestError,
 };
 pub use response::{
     ASSIST_VERSION, AssistEndpoint, AssistResponse, CheckResult, MAX_ANSWERED_ENDPOINTS, MAX_RESPONSE_BYTES,
-    Obfuscation, ResponseError, SpecSchema,
+    Obfuscation, ResponseError,
 };
+pub use schema::{CapabilitySchema, HostPortSchema, SpecSchema, TransportIdSchema, VersionSchema};
 pub use version::{Version, VersionError};
 
 /// The path of the call.

@@ -116,6 +116,23 @@ fn each_mistake_says_where_it_is() {
 }
 
 #[test]
+fn damaged_requests_are_errors_with_a_place() {
+    let good = serde_json::to_vec(&request()).unwrap();
+    for at in 0..good.len() {
+        let cut = AssistRequest::parse(&good[..at]).unwrap_err();
+        assert!(cut.line == 1 && cut.column <= at + 1, "{cut:?}");
+        for flip in [0x01, 0x20, 0x80] {
+            let mut bytes = good.clone();
+            bytes[at] ^= flip;
+            // Some flips give another valid request; the others say something.
+            if let Err(error) = AssistRequest::parse(&bytes) {
+                assert!(!error.to_string().is_empty() && error.to_string().len() < 1024, "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn lists_have_limits() {
     for field in ["capabilities", "transports"] {
         let body = |count: usize| json!({"client_version": "0.1.0", field: vec!["a"; count]}).to_string();
@@ -266,4 +283,37 @@ fn messages_are_as_their_schemas_say() {
     assert_invalid::<AssistRequest>(&json!({"client_version": "0.1.0", "count": 0}));
     assert_invalid::<AssistResponse>(&json!({"version": 1}));
     assert_invalid::<SpecSchema>(&json!({"transport": "Web Socket", "endpoint": "x:1"}));
+}
+
+#[test]
+fn the_schema_and_the_reader_agree() {
+    let with = |mut body: Value| {
+        body["client_version"] = json!("0.1.0");
+        body
+    };
+    let evidence =
+        |e: Value| with(json!({"exclude": [{"transport": "a", "endpoint": "x:1", "evidence": e}]}));
+    for good in [
+        with(json!({"capabilities": ["a-new-one"], "count": null})),
+        with(json!({"exclude": [{"transport": "a", "endpoint": "[::1]:65535", "evidence": null}]})),
+        evidence(json!({"phase": "AAA", "signal": "frozen", "elapsed_ms": 9_007_199_254_740_991_u64})),
+        json!({"client_version": "9999.0.1-rc.1+x"}),
+    ] {
+        assert_valid::<AssistRequest>(&good);
+        AssistRequest::parse(good.to_string().as_bytes()).unwrap();
+    }
+    for bad in [
+        with(json!({"count": 256})),
+        with(json!({"capabilities": ["Ж"]})),
+        with(json!({"capabilities": [""]})),
+        with(json!({"transports": ["\u{17}+"]})),
+        with(json!({"exclude": [{"transport": "a", "endpoint": "x:65536"}]})),
+        evidence(json!({"phase": "data", "signal": "reset", "elapsed_ms": 9_007_199_254_740_992_u64})),
+        evidence(json!({"phase": "data", "signal": "reset", "elapsed_ms": -1})),
+        json!({"client_version": "10000.0.1"}),
+        json!({"client_version": "1.0.1 "}),
+    ] {
+        assert_invalid::<AssistRequest>(&bad);
+        AssistRequest::parse(bad.to_string().as_bytes()).unwrap_err();
+    }
 }

@@ -6,7 +6,10 @@ use commucat_transport_api::{Failure, HostPort, Phase, Signal, TransportId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Version;
+use super::{
+    Version,
+    schema::{CapabilitySchema, HostPortSchema, TransportIdSchema, VersionSchema},
+};
 
 /// Longest request body that a bridge reads, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
@@ -16,6 +19,8 @@ pub const MAX_WANTED_TRANSPORTS: usize = 16;
 pub const MAX_CAPABILITIES: usize = 16;
 /// Longest name of a capability, in bytes.
 pub const MAX_CAPABILITY_BYTES: usize = 32;
+/// The greatest number in a request: what every JSON implementation carries exactly (RFC 8259 §6).
+pub const MAX_EXACT_NUMBER: u64 = (1 << 53) - 1;
 /// Most endpoints a request may exclude.
 pub const MAX_EXCLUDED: usize = 16;
 /// The capability of a client that can run one transport over another one (a spec with `via`). A client without it
@@ -27,19 +32,19 @@ pub const CAPABILITY_CHAIN: &str = "chain";
 #[serde(deny_unknown_fields)]
 pub struct AssistRequest {
     /// The version of the client.
-    #[schema(value_type = String, example = "0.1.0", pattern = r"^\d+\.\d+\.\d+")]
+    #[schema(value_type = VersionSchema)]
     pub client_version: Version,
     /// What the client can do. Known: `chain` (it can run one transport over another). Others are ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 16)]
+    #[schema(value_type = Vec<CapabilitySchema>, max_items = 16)]
     pub capabilities: Vec<String>,
     /// The transports the client can dial; absent or empty means any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>, max_items = 16, example = json!(["websocket", "shadowsocks"]))]
+    #[schema(value_type = Vec<TransportIdSchema>, max_items = 16, example = json!(["websocket", "shadowsocks"]))]
     pub transports: Vec<TransportId>,
     /// The most endpoints the client wants, from 1 up; absent means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 255)]
     pub count: Option<u8>,
     /// Endpoints that failed for this client. They are not in the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,14 +57,13 @@ pub struct AssistRequest {
 #[serde(deny_unknown_fields)]
 pub struct Excluded {
     /// Its transport, as in its spec.
-    #[schema(value_type = String, example = "websocket")]
+    #[schema(value_type = TransportIdSchema)]
     pub transport: TransportId,
     /// Its address, as in its spec.
-    #[schema(value_type = String, example = "192.0.2.7:443")]
+    #[schema(value_type = HostPortSchema)]
     pub endpoint: HostPort,
     /// How it failed. The bridge counts such reports by transport, phase and signal, without the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub evidence: Option<Evidence>,
 }
 
@@ -67,22 +71,30 @@ pub struct Excluded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// How far the dial came.
+    /// How far the dial came: `resolve`, `connect`, `handshake`, `authenticate`, `data`. Others count as `other`.
+    #[schema(value_type = String, example = "handshake")]
     pub phase: EvidencePhase,
-    /// What happened there.
+    /// What happened there: `timeout`, `refused`, `reset`, `unreachable`, `local_network_down`, `name_not_found`,
+    /// `dns_poisoned`, `tls_alert`, `wrong_certificate`, `http_status`, `unexpected_eof`, `unexpected_bytes`,
+    /// `auth_rejected`, `unknown_user`, `clock_skew`, `version_too_old`, `bridge_full`, `target_unreachable`,
+    /// `throttled`. Others count as `other`.
+    #[schema(value_type = String, example = "reset")]
     pub signal: EvidenceSignal,
     /// Time since the dial began, in milliseconds.
+    #[schema(maximum = 9007199254740991_i64)]
     pub elapsed_ms: u64,
     /// Bytes the client had sent on the carrier.
     #[serde(default)]
+    #[schema(maximum = 9007199254740991_i64)]
     pub sent: u64,
     /// Bytes the client had received on the carrier.
     #[serde(default)]
+    #[schema(maximum = 9007199254740991_i64)]
     pub received: u64,
 }
 
 /// How far a dial came. A name that the bridge does not know counts as `other`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the names are those of the transport contract's `Phase`")]
@@ -97,7 +109,7 @@ pub enum EvidencePhase {
 }
 
 /// What happened to a dial. A name that the bridge does not know counts as `other`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the names are those of the transport contract's `Signal`")]
@@ -163,11 +175,13 @@ impl AssistRequest {
         at_most("capabilities", self.capabilities.len(), MAX_CAPABILITIES)?;
         at_most("transports", self.transports.len(), MAX_WANTED_TRANSPORTS)?;
         at_most("exclude", self.exclude.len(), MAX_EXCLUDED)?;
-        if self.capabilities.iter().any(|name| name.len() > MAX_CAPABILITY_BYTES) {
-            return Err(RequestError::field(
-                "capabilities",
-                format!("a name over {MAX_CAPABILITY_BYTES} bytes"),
-            ));
+        if !self.capabilities.iter().all(|name| is_capability(name)) {
+            let reason = format!("a name is 1 to {MAX_CAPABILITY_BYTES} bytes of a-z, 0-9 and -");
+            return Err(RequestError::field("capabilities", reason));
+        }
+        let evidence = self.exclude.iter().filter_map(|excluded| excluded.evidence);
+        if evidence.flat_map(|e| [e.elapsed_ms, e.sent, e.received]).any(|number| number > MAX_EXACT_NUMBER) {
+            return Err(RequestError::field("exclude", format!("a number over {MAX_EXACT_NUMBER}")));
         }
         if self.count == Some(0) {
             return Err(RequestError::field("count", "must be at least 1".to_owned()));
@@ -179,6 +193,11 @@ impl AssistRequest {
     pub fn can(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|name| name == capability)
     }
+}
+
+fn is_capability(name: &str) -> bool {
+    let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=MAX_CAPABILITY_BYTES).contains(&name.len()) && name.bytes().all(ok)
 }
 
 impl RequestError {
@@ -215,9 +234,9 @@ impl From<&Failure> for Evidence {
         Self {
             phase: failure.phase.into(),
             signal: (&failure.signal).into(),
-            elapsed_ms: u64::try_from(failure.elapsed.as_millis()).unwrap_or(u64::MAX),
-            sent: failure.sent,
-            received: failure.received,
+            elapsed_ms: u64::try_from(failure.elapsed.as_millis()).unwrap_or(u64::MAX).min(MAX_EXACT_NUMBER),
+            sent: failure.sent.min(MAX_EXACT_NUMBER),
+            received: failure.received.min(MAX_EXACT_NUMBER),
         }
     }
 }

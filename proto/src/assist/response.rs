@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Version;
+use super::{
+    Version,
+    schema::{SpecSchema, TransportIdSchema, VersionSchema},
+};
 
 /// The version of the answer. It moves only when a client of an older version could misread the answer.
 pub const ASSIST_VERSION: u32 = 1;
@@ -32,7 +35,7 @@ pub struct AssistResponse {
     /// clock is its skew, to within the time of the call.
     pub server_time_ms: u64,
     /// The oldest client version that the bridge still serves.
-    #[schema(value_type = String, example = "0.1.0", pattern = r"^\d+\.\d+\.\d+$")]
+    #[schema(value_type = VersionSchema)]
     pub min_client_version: Version,
     /// What works now, best first. Empty when nothing the client can use passed its check.
     #[schema(max_items = 16)]
@@ -76,34 +79,12 @@ pub struct Obfuscation {
     /// What a censor sees, for people: the outermost transport's own words.
     pub summary: String,
     /// The transports of the spec, innermost first; more than one when it runs over a carrier.
-    #[schema(value_type = Vec<String>, example = json!(["shadowsocks", "websocket"]))]
+    #[schema(value_type = Vec<TransportIdSchema>, example = json!(["shadowsocks", "websocket"]))]
     pub layers: Vec<TransportId>,
     /// Whether it carries byte streams.
     pub stream: bool,
     /// Whether it carries datagrams.
     pub datagram: bool,
-}
-
-/// One end of one transport, as the transport contract has it.
-#[derive(Debug, ToSchema)]
-#[schema(as = Spec)]
-#[allow(
-    dead_code,
-    reason = "gives the published schema its shape; values are `commucat_transport_api::Spec`"
-)]
-pub struct SpecSchema {
-    /// Which transport.
-    #[schema(example = "websocket", min_length = 1, max_length = 32, pattern = "^[a-z0-9-]+$")]
-    transport: String,
-    /// Where the bridge is: `host:port`, `[v6-address]:port`.
-    #[schema(example = "192.0.2.7:443")]
-    endpoint: String,
-    /// The transport's own parameters; it alone knows their shape.
-    #[schema(required = false)]
-    params: Value,
-    /// The transport that carries this one's streams; absent on the plain network.
-    #[schema(no_recursion, nullable = false)]
-    via: Option<Box<Self>>,
 }
 
 /// Why bytes are no answer.
