@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, task::Poll, time::Duration};
 
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, time::Sleep};
 
 /// Head start of each address over the next (RFC 8305 §5 recommends 250 ms).
 const ATTEMPT_STAGGER: Duration = Duration::from_millis(250);
@@ -18,7 +18,8 @@ pub(crate) async fn first_of(
 ) -> io::Result<TcpStream> {
     let mut waiting = interleave(addresses).into_iter();
     let mut running: Vec<Attempt> = Vec::new();
-    let mut next = Box::pin(tokio::time::sleep(Duration::ZERO));
+    // `None` is "at once": even a timer of zero waits for the next tick, which is a millisecond that every connection would pay.
+    let mut next: Option<Pin<Box<Sleep>>> = None;
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     poll_fn(|cx| {
         loop {
@@ -30,7 +31,7 @@ pub(crate) async fn first_of(
                         last_error = error;
                         drop(running.swap_remove(at));
                         // A refusal frees the next address at once.
-                        next.as_mut().reset(Instant::now());
+                        next = None;
                     }
                     Poll::Pending => at += 1,
                 }
@@ -41,10 +42,10 @@ pub(crate) async fn first_of(
                 }
                 return Poll::Pending;
             }
-            if next.as_mut().poll(cx).is_pending() {
+            if next.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_pending()) {
                 return Poll::Pending;
             }
-            next.as_mut().reset(Instant::now() + ATTEMPT_STAGGER);
+            next = Some(Box::pin(tokio::time::sleep(ATTEMPT_STAGGER)));
             running.extend(waiting.next().map(&open));
         }
     })
@@ -72,6 +73,8 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -92,6 +95,16 @@ mod tests {
         });
         assert_eq!(stream.await.unwrap().peer_addr().unwrap(), alive);
         assert!(begun.elapsed() >= ATTEMPT_STAGGER);
+    }
+
+    #[tokio::test]
+    async fn the_first_attempt_waits_for_no_timer() {
+        let refused = || Err(io::ErrorKind::ConnectionRefused.into());
+        let mut connecting = std::pin::pin!(first_of(vec!["127.0.0.1:1".parse().unwrap()], |_to| {
+            Box::pin(std::future::ready(refused()))
+        }));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(connecting.as_mut().poll(&mut context).is_ready());
     }
 
     #[tokio::test]
