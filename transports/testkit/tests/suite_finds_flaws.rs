@@ -83,6 +83,29 @@ async fn a_complete_transport_passes_on_a_lossy_path() {
     );
 }
 
+/// The whole suite, packet by packet.
+#[test]
+fn two_runs_with_one_seed_send_the_same_packets() {
+    let run = |seed| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let net = SimNet::new(seed);
+            net.set_policy(clean().loss_percent(5));
+            let fixture = Fixture::simulated(Arc::new(Gated(Flaw::None)), &net, gated::cover()).unwrap();
+            suite::run_all(&fixture).await.into_result().unwrap();
+            net.trace()
+        })
+    };
+    let first = run(1);
+    assert!(first.total() > 10_000, "{}", first.total());
+    assert_eq!((first.total(), first.digest()), {
+        let again = run(1);
+        (again.total(), again.digest())
+    });
+    assert_ne!(first.digest(), run(2).digest());
+}
+
 #[tokio::test]
 async fn a_complete_transport_passes_over_loopback() {
     let fixture = Fixture::over(Arc::new(Gated(Flaw::None)), SystemNet::new(), gated::cover()).unwrap();

@@ -153,6 +153,7 @@ async fn drive(core: Weak<Core>, changed: Arc<Notify>) {
     loop {
         let Some(next) = core.upgrade().map(|core| core.step()) else { return };
         tokio::select! {
+            biased;
             () = changed.notified() => {}
             () = tokio::time::sleep_until(next.unwrap_or_else(|| Instant::now() + IDLE)) => {}
         }

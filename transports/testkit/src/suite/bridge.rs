@@ -151,7 +151,14 @@ impl Drop for Running {
 async fn accept_all(mut listener: Box<dyn Listener>, log: Arc<Log>, net: Arc<dyn Net>) {
     let mut tasks = JoinSet::new();
     loop {
+        // Biased, because a run must not depend on chance that has no seed.
         tokio::select! {
+            biased;
+            Some(ended) = tasks.join_next() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    log.change(|entries| entries.panics += 1);
+                }
+            }
             incoming = listener.accept() => match incoming {
                 Ok(incoming) => {
                     let running = Running::new(&log);
@@ -161,11 +168,6 @@ async fn accept_all(mut listener: Box<dyn Listener>, log: Arc<Log>, net: Arc<dyn
                 Err(ListenError::Accept(_)) => tokio::task::yield_now().await,
                 Err(_closed) => return,
             },
-            Some(ended) = tasks.join_next() => {
-                if ended.is_err_and(|error| error.is_panic()) {
-                    log.change(|entries| entries.panics += 1);
-                }
-            }
         }
     }
 }

@@ -20,6 +20,24 @@ pub enum Scale {
     Full,
 }
 
+impl Scale {
+    /// Bytes to move where bulk is moved.
+    pub(super) const fn bulk_bytes(self) -> u64 {
+        match self {
+            Self::Quick => 1 << 20,
+            Self::Full => 64 << 20,
+        }
+    }
+
+    /// Bytes of a channel that nobody reads for a while. The larger number is more than kernels take unread.
+    pub(super) const fn slow_bytes(self) -> u64 {
+        match self {
+            Self::Quick => 1 << 20,
+            Self::Full => 32 << 20,
+        }
+    }
+}
+
 /// A transport and the surroundings to check it in.
 #[derive(Clone, Debug)]
 pub struct Fixture {
@@ -163,14 +181,6 @@ impl Fixture {
         self.client_net = client;
         self.server_net = server;
         self
-    }
-
-    /// Bytes to move where bulk is moved.
-    pub(super) const fn bulk_bytes(&self) -> u64 {
-        match self.scale {
-            Scale::Quick => 1 << 20,
-            Scale::Full => 64 << 20,
-        }
     }
 
     /// Waits for a future as long as the suite waits for anything.

@@ -7,7 +7,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    CheckError, Fixture, Outcome,
+    CheckError, Fixture, Outcome, Scale,
     pattern::{self, Digest},
     report::ensure,
     services::Service,
@@ -25,7 +25,7 @@ pub(super) async fn bulk(fixture: &Fixture) -> Result<Outcome, CheckError> {
     let session = Session::start(fixture).await?;
     let stream = session.dial(Service::Echo).await?;
     let (sent, got) =
-        fixture.within("bulk both ways", echo_bulk(stream, "bulk", fixture.bulk_bytes())).await??;
+        fixture.within("bulk both ways", echo_bulk(stream, "bulk", fixture.scale.bulk_bytes())).await??;
     ensure(sent == got, || format!("of {} bytes {} came back, or changed", sent.bytes, got.bytes))?;
     session.finish().await?;
     Ok(Outcome::Passed)
@@ -35,16 +35,16 @@ pub(super) async fn slow_reader(fixture: &Fixture) -> Result<Outcome, CheckError
     let session = Session::start(fixture).await?;
     let slow = session.dial(Service::Echo).await?;
     let fast = session.dial(Service::Echo).await?;
-    let total = fixture.bulk_bytes();
+    let (slow_bytes, fast_bytes) = (fixture.scale.slow_bytes(), Scale::Quick.bulk_bytes());
     let (mut slow_reader, mut slow_writer) = tokio::io::split(slow);
     let write_slow = async {
-        let sent = pattern::send(&mut slow_writer, "slow", total).await?;
+        let sent = pattern::send(&mut slow_writer, "slow", slow_bytes).await?;
         slow_writer.shutdown().await?;
         Ok::<_, io::Error>(sent)
     };
     // Nobody reads the slow channel before the fast one is through.
     let fast_then_slow = async {
-        let (sent, got) = echo_bulk(fast, "fast", total).await?;
+        let (sent, got) = echo_bulk(fast, "fast", fast_bytes).await?;
         ensure(sent == got, || "the fast channel's bytes came back changed".into())?;
         pattern::receive(&mut slow_reader).await.map_err(CheckError::io("reading the slow channel"))
     };
