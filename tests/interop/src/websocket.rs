@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use commucat_net::SystemNet;
 use commucat_transport_api::{
-    BoxStream, Cx, DialError, HostPort, Net, PluggableTransport as _, Secret, Server, Spec, Target, User, UserTable,
+    BoxStream, Cx, DialError, HostPort, Net, PluggableTransport as _, Secret, Server, Spec, Target, User,
+    UserTable,
 };
 use commucat_websocket::{ID, WebSocket};
 use serde_json::{Map, Value};

@@ -49,7 +49,8 @@ async fn cdn() -> Option<Cdn> {
     );
     let file = dir.path().join("nginx.conf");
     std::fs::write(&file, config).unwrap();
-    let mut running = Running::start(Command::new(program).arg("-c").arg(&file).arg("-p").arg(dir.path())).unwrap();
+    let mut running =
+        Running::start(Command::new(program).arg("-c").arg(&file).arg("-p").arg(dir.path())).unwrap();
     running.listens_at(at).await.unwrap();
     let pin = certificate.pin.clone();
     Some(Cdn { bridge, at: at.into(), pin, _running: running, _dir: dir, _certificate: certificate })

@@ -20,7 +20,9 @@ fn python() -> Option<PathBuf> {
     let system = need("python3", "python3-venv").unwrap()?;
     let dir = cache_dir(&format!("python-websockets-{VERSION}")).unwrap();
     let python = dir.join("venv/bin/python");
-    let works = |python: &PathBuf| Command::new(python).args(["-c", "import websockets"]).status().is_ok_and(|s| s.success());
+    let works = |python: &PathBuf| {
+        Command::new(python).args(["-c", "import websockets"]).status().is_ok_and(|s| s.success())
+    };
     if works(&python) {
         return Some(python);
     }
@@ -38,7 +40,8 @@ fn python() -> Option<PathBuf> {
         .arg(&requirements)
         .status();
     if !made.is_ok_and(|status| status.success()) || !installed.is_ok_and(|status| status.success()) {
-        skip("websockets could not be installed from the package index (apt-get install python3-venv)").unwrap();
+        skip("websockets could not be installed from the package index (apt-get install python3-venv)")
+            .unwrap();
         return None;
     }
     let site = Command::new(&python)
@@ -92,7 +95,8 @@ async fn its_client_with_a_token() {
     let spec = bridge.spec(&user("anna", 1).unwrap(), json!({})).unwrap();
     let token = unused_token(&spec).await.unwrap();
     let url = format!("wss://{}{}", bridge.at, spec.params["path"].as_str().unwrap());
-    let output = tokio::task::spawn_blocking(move || Command::new(python).args(["-c", CLIENT, &url, &token]).output());
+    let output =
+        tokio::task::spawn_blocking(move || Command::new(python).args(["-c", CLIENT, &url, &token]).output());
     let output = output.await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.stdout, b"all good\n");
@@ -113,7 +117,8 @@ asyncio.run(main())
 async fn our_client_to_its_server() {
     let Some(python) = python() else { return };
     let at = free_address().unwrap();
-    let mut running = Running::start(Command::new(python).args(["-c", SERVER, &at.port().to_string()])).unwrap();
+    let mut running =
+        Running::start(Command::new(python).args(["-c", SERVER, &at.port().to_string()])).unwrap();
     running.listens_at(at).await.unwrap();
     let params = json!({ "auth": "none", "path": "/any", "tls": "off" });
     let spec = Spec::new(ID, HostPort::from(at), params).unwrap();

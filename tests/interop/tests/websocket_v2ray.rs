@@ -78,7 +78,8 @@ async fn our_client_through_its_server(tls: bool) {
     } else {
         String::new()
     };
-    let mut running = plugin(&program, at, target, &format!("server;mux=0;path=/ws;host=bridge.example{options}"));
+    let mut running =
+        plugin(&program, at, target, &format!("server;mux=0;path=/ws;host=bridge.example{options}"));
     running.listens_at(at).await.unwrap();
     let mut params = json!({ "auth": "none", "path": "/ws", "host": "bridge.example", "tls": "off" });
     if tls {
