@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
-use crate::root;
+use crate::{files::normal, root};
 
 /// A crate of the workspace.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +48,7 @@ pub fn crates() -> Result<Vec<Crate>> {
 }
 
 fn read(package: &Package, base: &str) -> Result<Crate> {
-    let relative = |path: &str| path.strip_prefix(base).unwrap_or(path).trim_start_matches('/').to_owned();
+    let relative = |path: &str| normal(path.strip_prefix(base).unwrap_or(path));
     let manifest = relative(package.manifest_path.as_str());
     let folder = manifest.strip_suffix("/Cargo.toml").context("a member without a folder")?.to_owned();
     let (product, side): (Vec<_>, Vec<_>) = package

@@ -66,6 +66,19 @@ pub fn files(under: &str) -> Result<Vec<File>> {
     Ok(found)
 }
 
+/// `a/../b` as `b`.
+pub(crate) fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "" | "." => {}
+            name => parts.push(name),
+        }
+    }
+    parts.join("/")
+}
+
 fn read(root: &Path, path: &Path) -> Result<Option<File>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

@@ -1,11 +1,11 @@
 //! Which source files make up a crate, found as the compiler finds them: from the root file along its `mod` lines.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, fmt};
 
 use anyhow::{Context, Result};
 use syn::{Attribute, Expr, Item, Lit, Meta};
 
-use crate::File;
+use crate::{File, files::normal};
 
 /// A source file as part of a crate.
 #[derive(Clone)]
@@ -88,19 +88,6 @@ fn submodules(
 
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _name)| folder)
-}
-
-/// `a/../b` as `b`.
-fn normal(path: &str) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for part in Path::new(path).components() {
-        match part {
-            std::path::Component::ParentDir => drop(parts.pop()),
-            std::path::Component::Normal(name) => parts.push(name.to_string_lossy().into_owned()),
-            _ => {}
-        }
-    }
-    parts.join("/")
 }
 
 fn path_attribute(attributes: &[Attribute]) -> Option<String> {

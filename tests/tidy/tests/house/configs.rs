@@ -14,6 +14,7 @@ fn violations(file: &File) -> Vec<String> {
         }
         "json" => serde_json::from_str::<serde_json::Value>(&file.text).err().map(|error| error.to_string()),
         "service" | "socket" | "timer" | "path" => unit(&file.text).err(),
+        "conf" if file.path.ends_with("sysusers.conf") => sysusers(&file.text).err(),
         "conf" => braces(&file.text).err(),
         "env" => assignments(&file.text).err(),
         "md" => None,
@@ -46,6 +47,18 @@ fn unit(text: &str) -> Result<(), String> {
         }
     }
     section.map(|_last| ()).ok_or_else(|| "no section".to_owned())
+}
+
+/// Users of systemd: lines of a known kind with a name.
+fn sysusers(text: &str) -> Result<(), String> {
+    let bad = text.lines().position(|line| {
+        let mut words = line.split_whitespace();
+        let known = words
+            .next()
+            .is_none_or(|kind| kind.starts_with('#') || ["u", "u!", "g", "m", "r"].contains(&kind));
+        !known || (!line.trim().is_empty() && words.next().is_none())
+    });
+    bad.map_or(Ok(()), |number| Err(format!("line {}: not a line of sysusers.d", number + 1)))
 }
 
 /// A configuration of nginx: balanced braces, and every statement ends. nginx itself reads it in the interop tests.
@@ -103,6 +116,8 @@ fn broken_configs_are_caught() {
         ("configs/a.conf", "server {\n  listen 80;\n"),
         ("configs/a.conf", "server {\n  listen 80\n}\n"),
         ("configs/a.env", "COMMUCAT_NAME\n"),
+        ("configs/a-sysusers.conf", "user commucat\n"),
+        ("configs/a-sysusers.conf", "u\n"),
         ("configs/a.ini2", "anything"),
     ] {
         assert_eq!(violations(&File::new(path, text)).len(), 1, "not caught: {path}: {text}");
@@ -116,6 +131,7 @@ fn good_configs_pass() {
         ("configs/a.yaml", "server:\n  bind: \"[::]:443\"\n"),
         ("configs/a.service", "# why\n[Unit]\nDescription=A\n[Service]\nExecStart=/bin/true \\\n  --flag\n"),
         ("configs/a.conf", "server {\n  listen 80; # why\n}\n"),
+        ("configs/a-sysusers.conf", "# who\nu commucat - \"A\" /var/lib/commucat\n"),
     ] {
         assert_eq!(violations(&File::new(path, text)), [""; 0]);
     }
