@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
-mod program;
 pub mod programs;
 mod services;
 pub mod shadowsocks;
@@ -11,6 +10,5 @@ mod socks;
 pub mod websocket;
 
 pub use bridge::RelayBridge;
-pub use program::{find, free_port};
 pub use services::{dns_query, dns_service, dns_service_address, echo_service, udp_echo_service};
 pub use socks::{SocksUdp, socks_connect};

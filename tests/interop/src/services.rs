@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Result, ensure};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, UdpSocket},
 };
 
@@ -104,14 +104,4 @@ fn dns_answer(query: &[u8]) -> Option<Vec<u8>> {
     answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
     answer.extend(DNS_ADDRESS.octets());
     Some(answer)
-}
-
-/// Reads so many bytes.
-///
-/// # Errors
-/// The stream ended or broke before.
-pub async fn read_exactly(stream: &mut (impl AsyncRead + Unpin), count: usize) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; count];
-    stream.read_exact(&mut bytes).await?;
-    Ok(bytes)
 }

@@ -10,7 +10,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{SocksUdp, dns_query, dns_service, dns_service_address, echo_service, socks_connect, udp_echo_service};
+use crate::{
+    SocksUdp, dns_query, dns_service, dns_service_address, echo_service, socks_connect, udp_echo_service,
+};
 
 /// Longest time for one exchange.
 const PATIENCE: Duration = Duration::from_secs(20);

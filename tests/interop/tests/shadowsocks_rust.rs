@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use commucat_shadowsocks::{ID, Shadowsocks};
 use commucat_tests_interop::{
-    RelayBridge, free_port,
+    RelayBridge,
+    programs::free_address,
     shadowsocks::{KEY_16, KEY_32, through_our_client, through_socks, user},
 };
 use commucat_transport_api::{PluggableTransport as _, Spec};
@@ -24,9 +25,9 @@ impl Drop for Task {
     }
 }
 
-async fn listening(port: u16) {
+async fn listening(at: SocketAddr) {
     let connected = async {
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        while TcpStream::connect(at).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -35,30 +36,30 @@ async fn listening(port: u16) {
 
 /// Its client, as a SOCKS5 port.
 async fn its_local(server: SocketAddr, method: &str, password: &str) -> (Task, SocketAddr) {
-    let port = free_port().unwrap();
+    let at = free_address().unwrap();
     let config = json!({
-        "local_address": "127.0.0.1", "local_port": port, "mode": "tcp_and_udp",
+        "local_address": "127.0.0.1", "local_port": at.port(), "mode": "tcp_and_udp",
         "server": server.ip().to_string(), "server_port": server.port(), "method": method, "password": password,
     });
     let config = Config::load_from_json_str(&config.to_string(), ConfigType::Local).unwrap();
     let task = Task(tokio::spawn(async move { shadowsocks_service::run_local(config).await }));
-    listening(port).await;
-    (task, ([127, 0, 0, 1], port).into())
+    listening(at).await;
+    (task, at)
 }
 
 /// Its server.
 async fn its_server(method: &str, password: &str, users: Value) -> (Task, SocketAddr) {
-    let port = free_port().unwrap();
+    let at = free_address().unwrap();
     let mut config = json!({
-        "server": "127.0.0.1", "server_port": port, "mode": "tcp_and_udp", "method": method, "password": password,
+        "server": "127.0.0.1", "server_port": at.port(), "mode": "tcp_and_udp", "method": method, "password": password,
     });
     if !users.is_null() {
         config["users"] = users;
     }
     let config = Config::load_from_json_str(&config.to_string(), ConfigType::Server).unwrap();
     let task = Task(tokio::spawn(async move { shadowsocks_service::run_server(config).await }));
-    listening(port).await;
-    (task, ([127, 0, 0, 1], port).into())
+    listening(at).await;
+    (task, at)
 }
 
 /// Method, password, and what our server has to be told beyond them.
@@ -98,7 +99,8 @@ async fn its_client_with_our_server_two_users() {
         for who in [&anna, &ben] {
             let spec = bridge.client_spec(who).unwrap();
             let password = spec.params["key"].as_str().unwrap();
-            let (_task, socks) = its_local(bridge.address, params["method"].as_str().unwrap(), password).await;
+            let (_task, socks) =
+                its_local(bridge.address, params["method"].as_str().unwrap(), password).await;
             through_socks(socks).await.unwrap_or_else(|error| panic!("{params}: {error:#}"));
         }
         let mut seen = bridge.users_seen();
@@ -120,7 +122,8 @@ async fn our_client_with_its_server_one_user() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_client_with_its_server_two_users() {
     let keys_16 = ["8PHy8/T19vf4+fr7/P3+/w==", "AgICAgICAgICAgICAgICAg=="];
-    let keys_32 = ["8PHy8/T19vf4+fr7/P3+/wABAgMEBQYHCAkKCwwNDg8=", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="];
+    let keys_32 =
+        ["8PHy8/T19vf4+fr7/P3+/wABAgMEBQYHCAkKCwwNDg8=", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="];
     for (method, key, keys) in
         [("2022-blake3-aes-128-gcm", KEY_16, keys_16), ("2022-blake3-aes-256-gcm", KEY_32, keys_32)]
     {
