@@ -30,6 +30,8 @@ const NAME_LIFE: Duration = Duration::from_secs(60);
 const MAX_LOOKUPS: usize = 8;
 /// Datagrams that wait for lookups of one association; more are dropped, as a full network would.
 const MAX_WAITING: usize = 32;
+/// Receive errors in a row after which a port is given up.
+const MAX_PORT_ERRORS: u32 = 256;
 /// Datagrams moved one way before the other way and the rest of the runtime get their turn.
 const BURST: usize = 64;
 
@@ -47,7 +49,7 @@ pub(crate) enum UdpEnd {
     Closed,
     /// Nothing moved.
     Idle,
-    /// The channel broke.
+    /// The channel, or a port, broke.
     Channel(io::Error),
 }
 
@@ -73,6 +75,7 @@ pub(crate) async fn associate(
         waiting: VecDeque::new(),
         answer: None,
         last_moved: net.now(),
+        errors: 0,
     };
     let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
     let mut idle = net.sleep_until(net.now() + limits.idle);
@@ -127,6 +130,8 @@ struct Association {
     /// An answer that the channel had no room for.
     answer: Option<(Vec<u8>, HostPort)>,
     last_moved: Instant,
+    /// Receive errors since the last datagram.
+    errors: u32,
 }
 
 impl Association {
@@ -294,9 +299,15 @@ impl Association {
         }
         let from = match std::task::ready!(from) {
             Ok(from) => SocketAddr::new(from.ip().to_canonical(), from.port()),
-            // An ICMP error of an earlier datagram: of no consequence to the others.
-            Err(_icmp) => return Poll::Ready(None),
+            // An ICMP error of an earlier datagram is of no consequence to the others; a port that says nothing else
+            // is broken.
+            Err(error) => {
+                self.errors += 1;
+                let broken = self.errors > MAX_PORT_ERRORS;
+                return Poll::Ready(broken.then_some(Step::End(UdpEnd::Channel(error))));
+            }
         };
+        self.errors = 0;
         let datagram = read.filled();
         if datagram.len() > self.max_datagram.get() || self.egress.policy().check(from).is_err() {
             return Poll::Ready(None);
