@@ -1,5 +1,6 @@
 //! The published shape of values that the transport contract and this crate read from text. These types only carry
-//! the schema; each pattern admits what the reader of the real type admits.
+//! the schema; each pattern admits what the reader of the real type admits, but that it looks at an IPv6 address only
+//! roughly: the grammar of one is too much for a pattern.
 
 use serde_json::Value;
 use utoipa::ToSchema;
