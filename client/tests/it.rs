@@ -1,6 +1,8 @@
 //! The client as a whole, over a small transport made for these tests and real loopback sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "it/assist.rs"]
+mod assist;
 #[path = "it/curl.rs"]
 mod curl;
 #[path = "it/doctor.rs"]

@@ -30,6 +30,8 @@ pub(crate) struct Manner {
     /// Whether it answers the hello with a line.
     pub(crate) answers: bool,
     pub(crate) after_hello: AfterHello,
+    /// What its own HTTP answers with.
+    pub(crate) api: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl Default for Manner {
             full: false,
             answers: true,
             after_hello: AfterHello::Serve,
+            api: None,
         }
     }
 }
@@ -145,6 +148,11 @@ async fn serve(stream: TcpStream, manner: Arc<Mutex<Manner>>) {
     match target {
         "bridge" => {
             stream.write_all(b"ok\n").await.unwrap();
+            if let Some(body) = manner.api {
+                read_some(stream.get_mut()).await;
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
         }
         "datagrams" => {
             if answers {

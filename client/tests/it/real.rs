@@ -60,7 +60,8 @@ async fn serve(accepted: Accepted, net: Arc<dyn Net>) {
             relay(stream, remote, &RelayOptions::default()).await.ok();
         }
         (Channel::Stream(mut stream), Target::Bridge) => {
-            stream.read(&mut [0; 1024]).await.ok();
+            let asked = stream.read(&mut [0; 1024]).await;
+            assert!(asked.is_ok_and(|read| read > 0));
             stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.ok();
             stream.shutdown().await.ok();
         }
