@@ -29,11 +29,16 @@ fn a_whole_round_of_the_relays_beside_themselves() {
     let count =
         |prefix: &str| record.samples.iter().filter(|s| s.cell.to_string().starts_with(prefix)).count();
     assert_eq!([count("up/"), count("down/"), count("first-byte/"), count("cipher")], [8, 8, 4, 1]);
+    // On a busy machine a single short window may see nothing; all of them together must see both processes work.
+    let (mut moved, mut client, mut server) = (0, 0.0, 0.0);
     for sample in &record.samples {
         if let Reading::Bulk { bytes, client_cpu_s, server_cpu_s, .. } = sample.reading {
-            assert!(bytes > 0 && client_cpu_s > 0.0 && server_cpu_s > 0.0, "{sample:?}");
+            moved += bytes;
+            client += client_cpu_s;
+            server += server_cpu_s;
         }
     }
+    assert!(moved > 0 && client > 0.0 && server > 0.0, "{moved} bytes, {client} s, {server} s");
     assert!(RowSummary::of(&record, Row::Shadowsocks).is_none(), "the limit alone is no product");
 }
 

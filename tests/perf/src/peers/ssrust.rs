@@ -67,13 +67,16 @@ fn build(cache: &Cache, root: &std::path::Path) -> anyhow::Result<()> {
     let mut command = Command::new("nice");
     command.args(["-n", "19", "cargo", "install", "--locked", "shadowsocks-rust", "--version", VERSION]);
     command.args(["--no-default-features", "--features", FEATURES, "--bin", "sslocal", "--bin", "ssserver"]);
-    command.arg("--root").arg(root).arg("--target-dir").arg(cache.tools().join("build"));
+    let objects = cache.tools().join("build");
+    command.arg("--root").arg(root).arg("--target-dir").arg(&objects);
     // Our own flags must not leak into somebody else's build.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let status = command.status().context("starting cargo install")?;
     if !status.success() {
         bail!("cargo install ended with {status}");
     }
+    // A gigabyte that nobody needs again.
+    std::fs::remove_dir_all(&objects).ok();
     Ok(())
 }
 
