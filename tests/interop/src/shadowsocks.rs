@@ -24,6 +24,15 @@ pub const KEY_16: &str = "AAECAwQFBgcICQoLDA0ODw==";
 /// A 32-byte key in base64.
 pub const KEY_32: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The upload ends first, and the rest of the answer still comes.
+    HalfClose,
+    /// The upload ends when the answer is there: shadowsocks-libev closes both directions when one ends.
+    AfterAnswer,
+}
+
 /// A user with a secret of one repeated byte.
 ///
 /// # Panics
@@ -37,10 +46,10 @@ pub fn user(name: &str, byte: u8) -> User {
 ///
 /// # Errors
 /// What did not arrive.
-pub async fn through_socks(proxy: SocketAddr) -> Result<()> {
+pub async fn through_socks(proxy: SocketAddr, ending: Ending) -> Result<()> {
     let echo = echo_service().await?;
     let stream = timeout(PATIENCE, socks_connect(proxy, &echo.into())).await??;
-    timeout(PATIENCE, exchange(stream)).await.context("the stream took too long")??;
+    timeout(PATIENCE, exchange(stream, ending)).await.context("the stream took too long")??;
 
     let udp = SocksUdp::open(proxy).await?;
     let echo = udp_echo_service().await?;
@@ -61,12 +70,12 @@ pub async fn through_socks(proxy: SocketAddr) -> Result<()> {
 ///
 /// # Errors
 /// What did not arrive.
-pub async fn through_our_client(client: &dyn Client) -> Result<()> {
+pub async fn through_our_client(client: &dyn Client, ending: Ending) -> Result<()> {
     let cx = Cx::new(SystemNet::new(), PATIENCE);
     let echo = Target::Stream(echo_service().await?.into());
     let opened = client.dial(&cx, &echo).await?;
     let Ok(stream) = opened.channel.into_stream() else { anyhow::bail!("no stream") };
-    timeout(PATIENCE, exchange(stream)).await.context("the stream took too long")??;
+    timeout(PATIENCE, exchange(stream, ending)).await.context("the stream took too long")??;
 
     let opened = client.dial(&cx, &Target::Datagrams).await?;
     let Ok(mut channel) = opened.channel.into_datagrams() else { anyhow::bail!("no datagrams") };
@@ -89,18 +98,29 @@ pub async fn through_our_client(client: &dyn Client) -> Result<()> {
     Ok(())
 }
 
-async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<()> {
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ending: Ending,
+) -> Result<()> {
     let (mut read, mut write) = tokio::io::split(stream);
     let data = pattern(STREAM_BYTES);
     let sent = data.clone();
     let writer = tokio::spawn(async move {
         write.write_all(&sent).await?;
-        write.shutdown().await
+        write.flush().await?;
+        if ending == Ending::HalfClose {
+            write.shutdown().await?;
+        }
+        std::io::Result::Ok(write)
     });
-    let mut heard = Vec::new();
-    read.read_to_end(&mut heard).await?;
-    writer.await??;
-    ensure!(heard == data, "{} bytes came back of {}, or others", heard.len(), data.len());
+    let mut heard = vec![0; data.len()];
+    read.read_exact(&mut heard).await?;
+    let mut write = writer.await??;
+    ensure!(heard == data, "other bytes came back");
+    if ending == Ending::AfterAnswer {
+        write.shutdown().await?;
+    }
+    ensure!(read.read(&mut [0; 1]).await? == 0, "the stream did not end");
     Ok(())
 }
 

@@ -10,9 +10,9 @@ use std::{
 
 use commucat_shadowsocks::{ID, Shadowsocks};
 use commucat_tests_interop::{
-    RelayBridge, dns_query, dns_service, dns_service_address, find,
-    programs::{Running, free_address},
-    shadowsocks::{through_our_client, through_socks, user},
+    RelayBridge, dns_query, dns_service, dns_service_address,
+    programs::{Running, free_address, need},
+    shadowsocks::{Ending, through_our_client, through_socks, user},
 };
 use commucat_transport_api::{PluggableTransport as _, Spec};
 use serde_json::json;
@@ -45,7 +45,9 @@ async fn our_client_with_its_server() {
         let _server = start(&program, method, PASSWORD, at, &options).await;
         let spec = Spec::new(ID, at.into(), json!({"method": method, "key": PASSWORD})).unwrap();
         let client = Shadowsocks::new().client(&spec).unwrap();
-        through_our_client(&*client).await.unwrap_or_else(|error| panic!("{method}: {error:#}"));
+        through_our_client(&*client, Ending::AfterAnswer)
+            .await
+            .unwrap_or_else(|error| panic!("{method}: {error:#}"));
     }
 }
 
@@ -57,7 +59,7 @@ async fn its_client_with_our_server() {
         let bridge = RelayBridge::start(&Shadowsocks::new(), params, Vec::new()).await.unwrap();
         let at = free_address().unwrap();
         let _local = start(&program, method, PASSWORD, at, &client_options(bridge.address, at)).await;
-        through_socks(at).await.unwrap_or_else(|error| panic!("{method}: {error:#}"));
+        through_socks(at, Ending::AfterAnswer).await.unwrap_or_else(|error| panic!("{method}: {error:#}"));
     }
 }
 
@@ -74,7 +76,7 @@ async fn its_client_as_one_of_two_users() {
         let at = free_address().unwrap();
         let options = client_options(bridge.address, at);
         let _local = start(&program, "chacha20-ietf-poly1305", password, at, &options).await;
-        through_socks(at).await.unwrap();
+        through_socks(at, Ending::AfterAnswer).await.unwrap();
     }
     let mut seen = bridge.users_seen();
     seen.dedup();

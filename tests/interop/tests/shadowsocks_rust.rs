@@ -7,7 +7,7 @@ use commucat_shadowsocks::{ID, Shadowsocks};
 use commucat_tests_interop::{
     RelayBridge,
     programs::free_address,
-    shadowsocks::{KEY_16, KEY_32, through_our_client, through_socks, user},
+    shadowsocks::{Ending, KEY_16, KEY_32, through_our_client, through_socks, user},
 };
 use commucat_transport_api::{PluggableTransport as _, Spec};
 use serde_json::{Value, json};
@@ -50,12 +50,13 @@ async fn its_local(server: SocketAddr, method: &str, password: &str) -> (Task, S
 /// Its server.
 async fn its_server(method: &str, password: &str, users: Value) -> (Task, SocketAddr) {
     let at = free_address().unwrap();
-    let mut config = json!({
+    let mut server = json!({
         "server": "127.0.0.1", "server_port": at.port(), "mode": "tcp_and_udp", "method": method, "password": password,
     });
     if !users.is_null() {
-        config["users"] = users;
+        server["users"] = users;
     }
+    let config = json!({ "servers": [server] });
     let config = Config::load_from_json_str(&config.to_string(), ConfigType::Server).unwrap();
     let task = Task(tokio::spawn(async move { shadowsocks_service::run_server(config).await }));
     listening(at).await;
@@ -80,7 +81,7 @@ async fn its_client_with_our_server_one_user() {
         let params = json!({"method": method, "key": key, "single_user": true});
         let bridge = RelayBridge::start(&Shadowsocks::new(), params, Vec::new()).await.unwrap();
         let (_task, socks) = its_local(bridge.address, method, key).await;
-        through_socks(socks).await.expect(method);
+        through_socks(socks, Ending::HalfClose).await.expect(method);
     }
 }
 
@@ -101,7 +102,9 @@ async fn its_client_with_our_server_two_users() {
             let password = spec.params["key"].as_str().unwrap();
             let (_task, socks) =
                 its_local(bridge.address, params["method"].as_str().unwrap(), password).await;
-            through_socks(socks).await.unwrap_or_else(|error| panic!("{params}: {error:#}"));
+            through_socks(socks, Ending::HalfClose)
+                .await
+                .unwrap_or_else(|error| panic!("{params}: {error:#}"));
         }
         let mut seen = bridge.users_seen();
         seen.dedup();
@@ -115,7 +118,7 @@ async fn our_client_with_its_server_one_user() {
         let (_task, server) = its_server(method, key, Value::Null).await;
         let spec = Spec::new(ID, server.into(), json!({"method": method, "key": key})).unwrap();
         let client = Shadowsocks::new().client(&spec).unwrap();
-        through_our_client(&*client).await.expect(method);
+        through_our_client(&*client, Ending::HalfClose).await.expect(method);
     }
 }
 
@@ -133,7 +136,7 @@ async fn our_client_with_its_server_two_users() {
             let params = json!({"method": method, "key": format!("{key}:{user_key}")});
             let spec = Spec::new(ID, server.into(), params).unwrap();
             let client = Shadowsocks::new().client(&spec).unwrap();
-            through_our_client(&*client).await.expect(method);
+            through_our_client(&*client, Ending::HalfClose).await.expect(method);
         }
     }
 }
@@ -144,6 +147,6 @@ async fn our_prefix_is_a_salt_like_any_other_to_its_server() {
         let (_task, server) = its_server(method, key, Value::Null).await;
         let params = json!({"method": method, "key": key, "prefix": "POST%20"});
         let client = Shadowsocks::new().client(&Spec::new(ID, server.into(), params).unwrap()).unwrap();
-        through_our_client(&*client).await.expect(method);
+        through_our_client(&*client, Ending::HalfClose).await.expect(method);
     }
 }
