@@ -19,6 +19,8 @@ mod auth;
 pub mod doctor;
 mod endpoint;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod inbound;
 mod manager;

@@ -14,11 +14,13 @@
 
 mod address;
 mod endpoint;
+mod proxy;
 mod server_list;
 mod shadowsocks_wire;
 mod share_link;
 mod spec;
 mod transport_link;
+mod websocket_wire;
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
@@ -27,11 +29,13 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("address", address::run),
     ("endpoint", endpoint::run),
+    ("proxy", proxy::run),
     ("server_list", server_list::run),
     ("shadowsocks_wire", shadowsocks_wire::run),
     ("share_link", share_link::run),
     ("spec", spec::run),
     ("transport_link", transport_link::run),
+    ("websocket_wire", websocket_wire::run),
 ];
 
 /// The target of that name.

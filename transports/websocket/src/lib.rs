@@ -43,6 +43,8 @@ mod conn;
 mod cover;
 mod datagram;
 mod early;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod handshake;
 mod keepalive;
