@@ -74,8 +74,10 @@ impl Report {
     pub const fn exit_code(&self) -> u8 {
         match self.overall.cause.kind() {
             CauseKind::Ok | CauseKind::TargetUnreachable => 0,
-            CauseKind::NoNetwork | CauseKind::Unreachable | CauseKind::CannotTell => 3,
-            CauseKind::WrongKey | CauseKind::WrongUser | CauseKind::ClockSkew => 4,
+            CauseKind::NoNetwork | CauseKind::Unreachable | CauseKind::BridgeFull | CauseKind::CannotTell => {
+                3
+            }
+            CauseKind::WrongKey | CauseKind::WrongUser | CauseKind::ClockSkew | CauseKind::VersionTooOld => 4,
             CauseKind::Blocked => 5,
             _ => 1,
         }

@@ -231,7 +231,7 @@ mod tests {
     fn damaged_links_are_errors() {
         let text = link().to_text().expose().clone();
         for cut in SCHEME.len()..text.len() {
-            assert!(Link::parse(&text[..cut]).is_err(), "cut at {cut}");
+            assert!(Link::parse(text.get(..cut).unwrap()).is_err(), "cut at {cut}");
         }
         assert!(matches!(Link::parse("https://example.org"), Err(LinkError::Scheme)));
         assert!(matches!(

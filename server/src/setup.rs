@@ -4,7 +4,10 @@
 mod defaults;
 mod public;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use commucat_bundle::Bundle;
 use commucat_storage::{Storage, StoredUser};
@@ -34,6 +37,8 @@ pub struct SetupOptions {
     pub listen: Option<IpAddr>,
     /// The port of the web endpoint; 0 takes any free one. Only the first setup asks.
     pub web_port: Option<u16>,
+    /// Where the admin pages are; port 0 takes a free one at each start. Only the first setup asks.
+    pub admin_bind: Option<SocketAddr>,
     /// What the first user is called.
     pub user: Option<String>,
     /// Who does this, for the journal.
@@ -85,7 +90,7 @@ pub enum SetupWarning {
     NotPort443(&'static str, u16),
     /// The admin pages have another port than usual.
     #[error("the usual port of the admin pages is taken; they are at {0}")]
-    AdminElsewhere(std::net::SocketAddr),
+    AdminElsewhere(SocketAddr),
 }
 
 /// Why setup failed. Nothing half-made was left.

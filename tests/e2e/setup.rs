@@ -11,7 +11,18 @@ fn mode(path: &Path) -> u32 {
 fn up(state: &Path) -> Command {
     let mut command = commucat();
     command
-        .args(["up", "--listen", "127.0.0.1", "--public", "127.0.0.1", "--web-port", "0", "--state"])
+        .args([
+            "up",
+            "--listen",
+            "127.0.0.1",
+            "--public",
+            "127.0.0.1",
+            "--web-port",
+            "0",
+            "--admin",
+            "127.0.0.1:0",
+            "--state",
+        ])
         .arg(state);
     command
 }
@@ -19,7 +30,7 @@ fn up(state: &Path) -> Command {
 #[test]
 fn up_makes_private_files_and_a_second_start_keeps_them() {
     let mut bridge = Bridge::start();
-    let state = bridge.state.path().to_owned();
+    let state = bridge.state_dir();
     assert_eq!(mode(&state), 0o700);
     for entry in fs::read_dir(&state).unwrap() {
         let path = entry.unwrap().path();
@@ -32,15 +43,15 @@ fn up_makes_private_files_and_a_second_start_keeps_them() {
 fn up_prints_link_qr_code_and_what_to_do_next() {
     let state = tempfile::tempdir().unwrap();
     let mut process = crate::support::Process::start(&mut up(state.path()));
-    process.wait_for("commucat://");
     process.wait_for("█");
+    process.wait_for("commucat://");
     process.wait_for("commucat connect");
 }
 
 #[test]
 fn two_bridges_on_one_state_directory_are_refused() {
     let bridge = Bridge::start();
-    let second = run(&mut up(bridge.state.path()));
+    let second = run(&mut up(&bridge.state_dir()));
     assert_ne!(second.code, Some(0));
     assert!(
         second.stderr.contains(&bridge.process.id().to_string()),
@@ -55,7 +66,7 @@ fn a_taken_port_is_named() {
     bridge.process.signal("KILL");
     bridge.process.wait();
     let _holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let refused = run(&mut up(bridge.state.path()));
+    let refused = run(&mut up(&bridge.state_dir()));
     assert!(refused.stderr.contains(&port.to_string()), "{refused:?}");
     assert!(refused.stderr.contains("in use"), "{refused:?}");
     assert_ne!(refused.code, Some(0));
@@ -127,7 +138,7 @@ fn users_are_managed_while_the_bridge_runs() {
 fn health_and_metrics_answer_on_their_own_port() {
     let bridge = Bridge::start();
     let admin = bridge.admin.expect("`up` tells its admin address");
-    for (path, word) in [("/livez", "ok"), ("/readyz", "ok"), ("/metrics", "commucat_")] {
+    for (path, word) in [("/livez", "ok"), ("/readyz", "ready"), ("/metrics", "commucat_")] {
         let Some(answer) = crate::support::curl(&["--fail", &format!("http://{admin}{path}")]) else {
             return;
         };

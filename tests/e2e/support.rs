@@ -8,6 +8,6 @@ mod tools;
 
 pub(crate) use bridge::{Bridge, BridgeOptions, closed_port};
 pub(crate) use client::Client;
-pub(crate) use origin::{BLOB_BYTES, Origin};
+pub(crate) use origin::Origin;
 pub(crate) use process::{Output, Process, commucat, run};
 pub(crate) use tools::{curl, tool};

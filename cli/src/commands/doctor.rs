@@ -78,7 +78,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     note("");
     // The sentence is the result; colour would end up in pipes, so it is only for a terminal's marks above.
     say(&report.sentence)?;
-    if !report.what_to_do.is_empty() {
+    if report.exit_code() != 0 {
         say(&report.what_to_do)?;
     }
     if let Some(warning) = &report.clock_warning {

@@ -1,6 +1,11 @@
 //! `commucat up`: a bridge from nothing with one command.
 
-use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    io::IsTerminal as _,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use commucat_bundle::Bundle;
@@ -38,6 +43,10 @@ pub(crate) struct UpArgs {
     /// The port of the web endpoint, at the first start; 0 takes a free one [default: 443, else 8443]
     #[arg(long, value_name = "PORT")]
     web_port: Option<u16>,
+
+    /// Where health and metrics are served, at the first start; port 0 takes a free one [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin: Option<SocketAddr>,
 
     /// The user whose link is shown
     #[arg(long, value_name = "NAME")]
@@ -92,6 +101,7 @@ fn options(args: &UpArgs) -> anyhow::Result<setup::SetupOptions> {
     options.user.clone_from(&args.user);
     options.listen = args.listen;
     options.web_port = args.web_port;
+    options.admin_bind = args.admin;
     Ok(options)
 }
 

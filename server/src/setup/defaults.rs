@@ -61,7 +61,11 @@ pub(super) async fn config(
     let mut server = Table::new();
     server.extend(options.name.clone().map(|name| ("name".to_owned(), name.into())));
     server.extend(options.public.as_ref().map(|host| ("public".to_owned(), host.to_string().into())));
-    server.insert("admin_bind".to_owned(), admin_bind(net, warnings).await?.to_string().into());
+    let admin = match options.admin_bind {
+        Some(address) => address,
+        None => admin_bind(net, warnings).await?,
+    };
+    server.insert("admin_bind".to_owned(), admin.to_string().into());
     let mut root = Table::new();
     root.insert("server".to_owned(), Value::Table(server));
     root.insert("endpoints".to_owned(), Value::Array(endpoints));

@@ -2,7 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use commucat_proto::link::Link;
@@ -36,7 +36,7 @@ impl Bridge {
 
     pub(crate) fn start_with(options: &BridgeOptions) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let (process, ready) = up(state.path(), options);
+        let (process, ready) = up(&state.path().join("state"), options);
         let link = ready["link"].as_str().unwrap().to_owned();
         let admin = ready["admin"].as_str().map(|address| address.parse().unwrap());
         Self { state, process, link, admin }
@@ -46,9 +46,14 @@ impl Bridge {
     pub(crate) fn restart(&mut self) {
         self.process.signal("KILL");
         self.process.wait();
-        let (process, ready) = up(self.state.path(), &BridgeOptions::default());
+        let (process, ready) = up(&self.state_dir(), &BridgeOptions::default());
         assert_eq!(ready["link"], self.link.as_str(), "a second start keeps keys and ports");
         self.process = process;
+    }
+
+    /// The state directory, which the bridge made itself.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.state.path().join("state")
     }
 
     pub(crate) fn parsed_link(&self) -> Link {
@@ -75,7 +80,7 @@ impl Bridge {
 
     /// `commucat user …` on this bridge's state.
     pub(crate) fn user(&self, args: &[&str]) -> super::Output {
-        run(commucat().arg("user").args(args).arg("--state").arg(self.state.path()))
+        run(commucat().arg("user").args(args).arg("--state").arg(self.state_dir()))
     }
 }
 
@@ -92,6 +97,8 @@ fn up(state: &Path, options: &BridgeOptions) -> (Process, Value) {
             "127.0.0.1",
             "--web-port",
             "0",
+            "--admin",
+            "127.0.0.1:0",
             "--state",
         ])
         .arg(state);

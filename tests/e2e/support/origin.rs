@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Size of `/blob`.
-pub(crate) const BLOB_BYTES: usize = 8 * 1024 * 1024;
+const BLOB_BYTES: usize = 8 * 1024 * 1024;
 
 /// The running site. Its threads end with the test process.
 pub(crate) struct Origin {

@@ -20,7 +20,7 @@ use crate::{
     wire::{
         head::RequestHead,
         request,
-        token::{self, BridgeKeys, MAX_EARLY_BYTES, MAX_SEALED_BYTES, MIN_VERSION},
+        token::{self, BridgeKeys, MAX_EARLY_BYTES, MAX_SEALED_BYTES},
         upgrade::Mode,
         verdict::{self, ID_BYTES, Reason},
     },
@@ -79,7 +79,16 @@ struct Tokens {
     keys: BridgeKeys,
     users: UserIndex,
     replays: Replays,
-    tolerance: Duration,
+    terms: Terms,
+}
+
+/// What a good token must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How far a client's clock may be off.
+    pub(crate) tolerance: Duration,
+    /// The oldest token version that is let in.
+    pub(crate) min_version: u8,
 }
 
 /// The time of a judgement, on both clocks.
@@ -90,18 +99,13 @@ pub(crate) struct Now {
 }
 
 impl Gate {
-    pub(crate) fn new(
-        path: &str,
-        keys: Option<BridgeKeys>,
-        users: &Arc<UserTable>,
-        tolerance: Duration,
-    ) -> Self {
+    pub(crate) fn new(path: &str, keys: Option<BridgeKeys>, users: &Arc<UserTable>, terms: Terms) -> Self {
         let tokens = keys.map(|keys| Tokens {
             keys,
             users: UserIndex::new(Arc::clone(users)),
             // A token may be as old as the tolerance and as young: it is valid for twice as long.
-            replays: Replays::new(tolerance * 2 + Duration::from_secs(2)),
-            tolerance,
+            replays: Replays::new(terms.tolerance * 2 + Duration::from_secs(2)),
+            terms,
         });
         Self { path: path.to_owned(), tokens }
     }
@@ -156,12 +160,12 @@ impl Tokens {
             id: Some(verdict::seal(&self.keys, &opened.salt, reason, server_s)),
             replayed: false,
         };
-        if opened.version < MIN_VERSION {
+        if opened.version < self.terms.min_version {
             return Err(refuse(Reason::VersionTooOld));
         }
         let user = self.users.find(&opened.user_hash).filter(|(_, key)| opened.is_by(key));
         let (user, _) = user.ok_or_else(|| refuse(Reason::UnknownUser))?;
-        if opened.unix_s.abs_diff(server_s) > self.tolerance.as_secs() {
+        if opened.unix_s.abs_diff(server_s) > self.terms.tolerance.as_secs() {
             return Err(refuse(Reason::ClockSkew));
         }
         if self.users.is_full() {

@@ -64,7 +64,7 @@ impl WsServer {
     pub(crate) fn new(spec: &Spec, users: &Arc<UserTable>) -> Result<Self, ConfigError> {
         let config = ServerConfig::from_spec(spec)?;
         let shared = Arc::new(Shared {
-            gate: Gate::new(config.path.expose(), config.keys.clone(), users, config.tolerance),
+            gate: Gate::new(config.path.expose(), config.keys.clone(), users, config.terms),
             cover: Cover::new(config.cover.as_ref(), config.key.expose())?,
             tls: config.identity.as_ref().map(ServerTls::new).transpose()?,
             ping: config.ping,

@@ -12,7 +12,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::BytesMut;
@@ -184,5 +184,17 @@ impl AsyncWrite for WsStream {
         }
         this.conn.queue_normal_close();
         this.conn.poll_carrier_shutdown(cx)
+    }
+}
+
+impl Drop for WsStream {
+    /// A foreign peer takes an end without a close frame for a fault. One that was told by an empty message does not.
+    fn drop(&mut self) {
+        let foreign = matches!(self.half_close, HalfClose::Foreign { .. });
+        if foreign && self.write_end == WriteEnd::Told && !self.read_end {
+            self.conn.queue_normal_close();
+            // Best effort: nobody can wait any more.
+            let _sent = self.conn.poll_carrier_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }

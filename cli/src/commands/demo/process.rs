@@ -34,6 +34,8 @@ impl Child {
             "--allow-private",
             "--web-port",
             "0",
+            "--admin",
+            "127.0.0.1:0",
         ];
         let (event, process, drain) = spawn(&args, "ready").await.context("the bridge did not start")?;
         let link =

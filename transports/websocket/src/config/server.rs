@@ -9,9 +9,12 @@ use super::{
     Auth, ClientParams, Ping, Tls, bad, missing,
     text::{decode_key, path},
 };
-use crate::wire::{
-    token::{BridgeKeys, KEY_BYTES},
-    upgrade::Mode,
+use crate::{
+    gate::Terms,
+    wire::{
+        token::{BridgeKeys, KEY_BYTES, MIN_VERSION},
+        upgrade::Mode,
+    },
 };
 
 /// Clock difference that is forgiven when nothing else is said, in seconds.
@@ -38,6 +41,8 @@ pub(crate) struct ServerParams {
     pub(crate) key_pem: Option<String>,
     pub(crate) cover: Option<CoverParams>,
     pub(crate) tolerance_s: u64,
+    /// The oldest token version that is let in: an operator raises it to retire old clients.
+    pub(crate) min_client_version: u8,
     pub(crate) ping: Option<Ping>,
     /// Laid over what clients are told: how they reach us through a CDN, say.
     pub(crate) client: Option<serde_json::Map<String, serde_json::Value>>,
@@ -57,6 +62,7 @@ impl Default for ServerParams {
             key_pem: None,
             cover: None,
             tolerance_s: DEFAULT_TOLERANCE_S,
+            min_client_version: MIN_VERSION,
             ping: None,
             client: None,
         }
@@ -110,7 +116,7 @@ pub(crate) struct ServerConfig {
     /// `None` without TLS.
     pub(crate) identity: Option<Identity>,
     pub(crate) cover: Option<CoverParams>,
-    pub(crate) tolerance: Duration,
+    pub(crate) terms: Terms,
     pub(crate) ping: Ping,
     pub(crate) client: serde_json::Map<String, serde_json::Value>,
 }
@@ -144,7 +150,10 @@ impl ServerConfig {
             mode: params.mode,
             identity: identity(&params)?,
             cover: params.cover,
-            tolerance: Duration::from_secs(params.tolerance_s),
+            terms: Terms {
+                tolerance: Duration::from_secs(params.tolerance_s),
+                min_version: params.min_client_version,
+            },
             ping: params.ping.unwrap_or(Ping::SERVER).check()?,
             client: overrides(params.client.unwrap_or_default())?,
         })

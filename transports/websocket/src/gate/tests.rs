@@ -16,7 +16,15 @@ const UNIX_S: u64 = 1_800_000_000;
 fn gate() -> (Gate, Arc<UserTable>) {
     let anna = User { id: "anna".parse().unwrap(), secret: Secret::new([1; 32]) };
     let users = Arc::new(UserTable::new(vec![anna]));
-    (Gate::new("/p", Some(BridgeKeys::derive(&KEY)), &users, Duration::from_secs(120)), users)
+    (
+        Gate::new(
+            "/p",
+            Some(BridgeKeys::derive(&KEY)),
+            &users,
+            Terms { tolerance: Duration::from_secs(120), min_version: 1 },
+        ),
+        users,
+    )
 }
 
 fn token(salt: u8, version: u8, unix_s: u64, secret: u8, body: &[u8]) -> Vec<u8> {
