@@ -66,7 +66,7 @@ async fn its_client_reaches_our_server() {
         for length in [1, 16_383, 300_000] {
             let io = TcpStream::connect(bridge.address).await.unwrap();
             let config = config(&spec.params, bridge.address);
-            let stream = ProxyClientStream::from_stream(context.clone(), io, &config, target());
+            let stream = ProxyClientStream::from_stream(Arc::clone(&context), io, &config, target());
             echoes(stream, pattern(length)).await;
             let (target, who) = bridge.outcome().await.unwrap();
             assert_eq!(target, Target::Stream("example.org:443".parse().unwrap()), "{params}");
@@ -118,7 +118,7 @@ async fn our_client_reaches_its_server() {
             loop {
                 let (io, _peer) = listener.accept().await.unwrap();
                 let mut stream = ProxyServerStream::from_stream_with_user_manager(
-                    context.clone(),
+                    Arc::clone(&context),
                     io,
                     config.method(),
                     config.key(),
@@ -218,7 +218,7 @@ async fn record_vectors() {
         let context = Context::new_shared(ServerType::Local);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let config_tcp = config(&spec.params, bridge.address);
-        let mut stream = ProxyClientStream::from_stream(context.clone(), io, &config_tcp, target());
+        let mut stream = ProxyClientStream::from_stream(Arc::clone(&context), io, &config_tcp, target());
         stream.write_all(b"a recorded payload").await.unwrap();
         stream.shutdown().await.unwrap();
         let mut flight = Vec::new();

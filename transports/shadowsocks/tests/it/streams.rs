@@ -84,7 +84,7 @@ async fn a_stream_that_ends_unanswered_carries_evidence() {
         assert!(failure.sent > 40);
     }
     let report = client.probe(&Cx::new(cx().net, Duration::from_millis(300))).await;
-    assert_eq!(report.steps.iter().map(|step| &*step.name).last(), Some("handshake"), "{report:?}");
+    assert_eq!(report.steps.last().map(|step| &*step.name), Some("handshake"), "{report:?}");
     assert_eq!(report.first_failure().unwrap().signal, Signal::Timeout);
 }
 
