@@ -116,14 +116,15 @@ pub async fn check_echo(
     length: usize,
 ) -> anyhow::Result<()> {
     let sent: Vec<u8> = (0..length).map(|at| at.wrapping_mul(31).to_le_bytes()[0]).collect();
-    let (mut read, mut write) = tokio::io::split(stream);
+    let (mut read, mut write_end) = tokio::io::split(stream);
     let mut back = vec![0; length];
     let write = async {
-        write.write_all(&sent).await?;
-        write.flush().await
+        write_end.write_all(&sent).await?;
+        write_end.flush().await
     };
     let both = async { tokio::try_join!(write, read.read_exact(&mut back)) };
     tokio::time::timeout(Duration::from_secs(60), both).await.context("no echo in time")??;
+    write_end.shutdown().await?;
     if back == sent { Ok(()) } else { Err(anyhow!("the echo came changed")) }
 }
 

@@ -49,7 +49,7 @@ fn python() -> Option<PathBuf> {
         .output()
         .unwrap();
     let site = PathBuf::from(String::from_utf8(site.stdout).unwrap().trim());
-    std::fs::write(site.join("packages.pth"), dir.join("packages").to_str().unwrap()).unwrap();
+    std::fs::write(site.join("packages.pth"), dir.join("packages").as_os_str().as_encoded_bytes()).unwrap();
     assert!(works(&python), "the package is installed and cannot be imported");
     Some(python)
 }
