@@ -4,6 +4,7 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use commucat_transport_api::{
@@ -105,12 +106,9 @@ impl Client for SsClient {
 }
 
 /// A carrier's own evidence is kept; a system error becomes evidence of this phase.
-pub(crate) fn connect_error(error: io::Error, elapsed: std::time::Duration) -> DialError {
-    if error.get_ref().is_some_and(|inner| inner.is::<DialError>()) {
-        match error.downcast::<DialError>() {
-            Ok(inner) => return inner,
-            Err(error) => return DialError::io(Phase::Connect, elapsed, error),
-        }
+fn connect_error(error: io::Error, elapsed: Duration) -> DialError {
+    if let Some(failure) = Failure::in_io(&error).cloned() {
+        return DialError::Network { failure, source: Some(error.into()) };
     }
     let phase = if error.kind() == io::ErrorKind::NotFound { Phase::Resolve } else { Phase::Connect };
     DialError::io(phase, elapsed, error)

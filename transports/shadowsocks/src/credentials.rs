@@ -109,13 +109,28 @@ impl UserIndex {
         peer: Option<IpAddr>,
         mut fits: impl FnMut(&UserEntry) -> Option<T>,
     ) -> Option<(Arc<UserEntry>, T)> {
+        self.try_hinted(peer, &mut fits).or_else(|| self.try_all(peer, fits))
+    }
+
+    /// Tries the user who last came from this address.
+    pub(crate) fn try_hinted<T>(
+        &self,
+        peer: Option<IpAddr>,
+        mut fits: impl FnMut(&UserEntry) -> Option<T>,
+    ) -> Option<(Arc<UserEntry>, T)> {
+        let hash = self.hints().get(&peer?).copied()?;
+        let user = self.by_hash(&hash)?;
+        let found = fits(&user)?;
+        Some((user, found))
+    }
+
+    /// Tries all users, and remembers who it was.
+    pub(crate) fn try_all<T>(
+        &self,
+        peer: Option<IpAddr>,
+        mut fits: impl FnMut(&UserEntry) -> Option<T>,
+    ) -> Option<(Arc<UserEntry>, T)> {
         let current = self.current();
-        let hinted = peer.and_then(|peer| self.hints().get(&peer).copied());
-        if let Some(user) = hinted.and_then(|hash| current.by_hash.get(&hash))
-            && let Some(found) = fits(user)
-        {
-            return Some((Arc::clone(user), found));
-        }
         let (user, found) = current.trial.iter().find_map(|user| fits(user).map(|found| (user, found)))?;
         if let Some(peer) = peer {
             let mut hints = self.hints();

@@ -34,9 +34,15 @@ impl From<aws_lc_rs::error::Unspecified> for CryptoError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The stream ended, or was reset, before a byte of the answer. A Shadowsocks server never says why.
+    /// The stream was reset before a byte of the answer. No server that hides itself does that.
+    #[error("the connection was reset without an answer")]
+    Reset(#[source] io::Error),
+    /// The stream ended before a byte of the answer. A Shadowsocks server never says why.
     #[error("the server ended the connection without an answer")]
-    Unanswered(#[source] Option<io::Error>),
+    Unanswered,
+    /// The same after so long a silence as a server keeps towards strangers.
+    #[error("the server was silent and then ended the connection")]
+    Ignored,
     /// The answer is not sealed with our key.
     #[error("the answer is not sealed with our key")]
     ForeignAnswer,
@@ -64,9 +70,10 @@ impl StreamError {
     /// What it proves.
     pub const fn signal(&self) -> Signal {
         match self {
-            Self::Unanswered(_) => Signal::AuthRejected,
+            Self::Reset(_) => Signal::Reset,
+            Self::Unanswered | Self::Truncated => Signal::UnexpectedEof,
+            Self::Ignored => Signal::AuthRejected,
             Self::ClockSkew(seconds) => Signal::ClockSkew(*seconds),
-            Self::Truncated => Signal::UnexpectedEof,
             Self::ForeignAnswer | Self::WrongRequest | Self::Corrupt | Self::Header(_) => {
                 Signal::UnexpectedBytes
             }
@@ -76,31 +83,17 @@ impl StreamError {
 
     const fn phase(&self) -> Phase {
         match self {
-            Self::Unanswered(_) | Self::ClockSkew(_) => Phase::Authenticate,
-            Self::ForeignAnswer | Self::WrongRequest | Self::Header(_) => Phase::Handshake,
+            Self::Unanswered | Self::Ignored | Self::ClockSkew(_) => Phase::Authenticate,
+            Self::Reset(_) | Self::ForeignAnswer | Self::WrongRequest | Self::Header(_) => Phase::Handshake,
             Self::Corrupt | Self::Truncated | Self::Crypto(_) => Phase::Data,
-        }
-    }
-
-    const fn kind(&self) -> io::ErrorKind {
-        match self {
-            Self::Unanswered(Some(_)) => io::ErrorKind::ConnectionReset,
-            Self::Unanswered(None) | Self::Truncated => io::ErrorKind::UnexpectedEof,
-            _ => io::ErrorKind::InvalidData,
         }
     }
 
     /// The error as a stream gives it: its inner error is a [`DialError::Network`] with the evidence.
     pub(crate) fn into_io(self, elapsed: Duration, sent: u64, received: u64) -> io::Error {
-        let kind = self.kind();
         let failure = Failure::new(self.phase(), self.signal(), elapsed).with_bytes(sent, received);
-        io::Error::new(kind, DialError::Network { failure, source: Some(Box::new(self)) })
+        DialError::Network { failure, source: Some(Box::new(self)) }.into()
     }
-}
-
-/// The evidence in an error of one of our streams, when it holds some.
-pub fn evidence(error: &io::Error) -> Option<&Failure> {
-    error.get_ref()?.downcast_ref::<DialError>()?.failure()
 }
 
 #[cfg(test)]
@@ -109,11 +102,10 @@ mod tests {
 
     #[test]
     fn evidence_survives_the_io_error() {
-        let error = StreamError::Unanswered(None).into_io(Duration::from_secs(2), 300, 0);
+        let error = StreamError::Unanswered.into_io(Duration::from_secs(2), 300, 0);
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-        let failure = evidence(&error).unwrap();
-        assert_eq!((failure.phase, &failure.signal), (Phase::Authenticate, &Signal::AuthRejected));
+        let failure = Failure::in_io(&error).unwrap();
+        assert_eq!((failure.phase, &failure.signal), (Phase::Authenticate, &Signal::UnexpectedEof));
         assert_eq!((failure.sent, failure.received), (300, 0));
-        assert!(evidence(&io::ErrorKind::UnexpectedEof.into()).is_none());
     }
 }

@@ -38,16 +38,18 @@
 //!
 //! # What is not said, and limits
 //!
-//! * A server never says why it does not answer. A stream that ends or is reset before the first byte of the answer
-//!   is an error whose inner error is a `DialError` with `Authenticate` / `AuthRejected` ([`evidence`]); more often a
-//!   wrong key, a wrong clock or a full salt cache is just silence. The answer carries a time: when it verifies and
-//!   is more than 30 s off, the evidence is `ClockSkew`.
+//! * A server never says why it does not answer: a wrong key, a wrong clock, a full salt cache are silence. A stream
+//!   that ends before the first byte of the answer is an error with evidence in it (`Failure::in_io`):
+//!   `Authenticate` / `UnexpectedEof`, or `AuthRejected` when the end came after so long a silence as servers keep
+//!   towards strangers (55 s); a reset is `Handshake` / `Reset`, for no server that hides itself resets. The answer
+//!   carries a time: when it verifies and is more than 30 s off, the evidence is `ClockSkew`.
 //! * Our server ends a stream without payload by an empty sealed answer, which proves the key; a server that has to
 //!   refuse a target should therefore shut the stream down rather than drop it.
 //! * A dial returns when the carrier is connected: the request leaves with the first write, at a flush, or 20 ms after
 //!   the first read.
 //! * The end of a stream is not authenticated: whoever can forge a FIN at a record boundary can cut it.
-//! * No forward secrecy. AEAD-2017 has no time either, so it remembers the last 131,072 to 262,144 salts only.
+//! * No forward secrecy. AEAD-2017 has no time either, so it remembers the last 131,072 to 262,144 salts only, and of packets
+//!   none: a replayed packet of AEAD-2017 is served again.
 #![forbid(unsafe_code)]
 
 mod buffer;
@@ -78,7 +80,7 @@ use commucat_transport_api::{
     Addressing, ChannelKinds, Client, ConfigError, Descriptor, PluggableTransport, Roles, Server, Spec,
     TransportId, UserTable,
 };
-pub use error::{CryptoError, StreamError, evidence};
+pub use error::{CryptoError, StreamError};
 pub use method::{Edition, MAX_KEY_BYTES, Method, TAG_BYTES, UnknownMethod};
 pub use prefix::MAX_PREFIX_BYTES;
 

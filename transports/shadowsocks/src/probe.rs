@@ -12,7 +12,7 @@ use commucat_transport_api::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{buffer::Outbox, client::SsClient, error, fet, stream::heads::RequestOpening};
+use crate::{buffer::Outbox, client::SsClient, fet, stream::heads::RequestOpening};
 
 /// What the probe says to the bridge. Any answer at all proves the key.
 const QUESTION: &[u8] = b"HEAD / HTTP/1.1\r\nHost: bridge.commucat.invalid\r\nConnection: close\r\n\r\n";
@@ -83,7 +83,7 @@ async fn ask(mut stream: BoxStream, cx: &Cx) -> Result<Duration, Failure> {
 }
 
 fn evidence_of(error: &io::Error, elapsed: Duration) -> Failure {
-    error::evidence(error)
+    Failure::in_io(error)
         .cloned()
         .unwrap_or_else(|| Failure::new(Phase::Handshake, Signal::from_io(error), elapsed))
 }

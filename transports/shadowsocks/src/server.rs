@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -129,7 +129,7 @@ impl SsServer {
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             strangers: Arc::new(Semaphore::new(cover::MAX_STRANGERS)),
         });
-        Ok(SsListener { stream, demux, shared })
+        Ok(SsListener { stream, demux, shared, datagrams_first: false })
     }
 }
 
@@ -164,6 +164,8 @@ struct SsListener {
     stream: Option<Box<dyn StreamPort>>,
     demux: Option<Demux>,
     shared: Arc<Shared>,
+    /// Turns with every accept.
+    datagrams_first: bool,
 }
 
 impl Listener for SsListener {
@@ -177,20 +179,26 @@ impl Listener for SsListener {
 
     fn accept(&mut self) -> BoxFuture<'_, Result<Box<dyn Incoming>, ListenError>> {
         Box::pin(async move {
-            let Self { stream, demux, shared } = self;
+            let Self { stream, demux, shared, datagrams_first } = self;
+            // A flood of one kind must not keep the other out.
+            *datagrams_first = !*datagrams_first;
             let mut connection = stream.as_mut().map(|stream| stream.accept());
+            let mut poll_datagrams = |cx: &mut Context<'_>| match demux {
+                Some(demux) => {
+                    demux.poll_new(cx).map_ok(|new| Box::new(UdpIncoming(new)) as Box<dyn Incoming>)
+                }
+                None => Poll::Pending,
+            };
             poll_fn(|cx| {
+                if *datagrams_first && let Poll::Ready(new) = poll_datagrams(cx) {
+                    return Poll::Ready(new);
+                }
                 if let Some(connection) = &mut connection
                     && let Poll::Ready(accepted) = connection.as_mut().poll(cx)
                 {
                     return Poll::Ready(accepted.map(|(io, peer)| TcpIncoming::boxed(io, peer, shared)));
                 }
-                match demux {
-                    Some(demux) => {
-                        demux.poll_new(cx).map_ok(|new| Box::new(UdpIncoming(new)) as Box<dyn Incoming>)
-                    }
-                    None => Poll::Pending,
-                }
+                if *datagrams_first { Poll::Pending } else { poll_datagrams(cx) }
             })
             .await
             .map_err(ListenError::Accept)

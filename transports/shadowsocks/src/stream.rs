@@ -32,6 +32,10 @@ use crate::{
 /// server speaks first pays it once; all others send header and payload as one.
 const FIRST_PAYLOAD_WAIT: Duration = Duration::from_millis(20);
 
+/// Servers that hide themselves hold a stranger about this long before they end his connection (ours a minute or
+/// more, Outline's 59 s), so an end without an answer after it says that our key is a stranger's.
+const STRANGERS_ARE_HELD: Duration = Duration::from_secs(55);
+
 /// A Shadowsocks stream over a carrier.
 #[derive(Debug)]
 pub(crate) struct SsStream {
@@ -220,7 +224,9 @@ impl SsStream {
             Incoming::Ended => Ok(()),
             Incoming::Open(_) => Err(self.break_incoming(StreamError::Truncated)),
             Incoming::Unasked | Incoming::Expected(_) | Incoming::Broken => {
-                Err(self.break_incoming(StreamError::Unanswered(None)))
+                let age = self.net.now().saturating_duration_since(self.started);
+                let ignored = age >= STRANGERS_ARE_HELD;
+                Err(self.break_incoming(if ignored { StreamError::Ignored } else { StreamError::Unanswered }))
             }
         }
     }
@@ -230,7 +236,7 @@ impl SsStream {
         self.evidence(error)
     }
 
-    /// A reset before a byte of the answer proves as little as an end does, and is told with the same evidence.
+    /// A reset before a byte of the answer is evidence of its own.
     fn early_end(&mut self, error: io::Error) -> io::Error {
         let reset = matches!(
             error.kind(),
@@ -238,7 +244,7 @@ impl SsStream {
         );
         match &self.incoming {
             Incoming::Unasked | Incoming::Expected(_) if reset && self.inbox.received() == 0 => {
-                self.break_incoming(StreamError::Unanswered(Some(error)))
+                self.break_incoming(StreamError::Reset(error))
             }
             _ => error,
         }

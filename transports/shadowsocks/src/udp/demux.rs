@@ -28,7 +28,7 @@ use super::{
 use crate::{
     buffer::Lent,
     cipher::BlockCipher,
-    credentials::{ServerKeys, UserEntry},
+    credentials::{ServerKeys, UserEntry, UserIndex},
     error::CryptoError,
     keys::IDENTITY_BYTES,
     method::{Edition, Method},
@@ -41,6 +41,8 @@ const MAX_SESSIONS: usize = 4096;
 const REMEMBER: Duration = Duration::from_secs(60);
 /// Longest time between two looks for idle sessions.
 const MAX_SWEEP: Duration = Duration::from_secs(15);
+/// Packets that are served before others get a turn.
+const PACKETS_PER_TURN: usize = 256;
 /// Keys that strangers may make us try each second where users are told apart by trial.
 const TRIALS_PER_SECOND: f64 = 20_000.0;
 
@@ -139,7 +141,7 @@ impl Demux {
             self.forget_idle(now);
         }
         let mut lent = Lent::take();
-        loop {
+        for _ in 0..PACKETS_PER_TURN {
             let mut packet = ReadBuf::new(lent.bytes().get_mut(..MAX_UDP_PAYLOAD_BYTES).unwrap_or_default());
             let from = match ready!(self.port.port().poll_recv_from(cx, &mut packet)) {
                 Ok(from) => from,
@@ -152,6 +154,8 @@ impl Demux {
                 Err(reason) => tracing::trace!(%reason, "a packet was dropped"),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn packet(&mut self, packet: &mut [u8], from: SocketAddr) -> Result<Option<NewSession>, Dropped> {
@@ -277,15 +281,12 @@ impl Demux {
                 (Arc::clone(user), id, body)
             }
             ServerKeys::Trial(users) => {
-                self.spend_trials(users.trial_cost(), now)?;
-                let (user, cipher) = users
-                    .try_each(Some(from.ip()), |user| {
-                        let cipher = x_chacha(&user.key).ok()?;
-                        opener::open_x_chacha(&cipher, &mut packet.to_vec()).ok()?;
-                        Some(cipher)
-                    })
-                    .ok_or(Dropped::Stranger)?;
-                self.trials += count(users.trial_cost());
+                let fits = |user: &UserEntry| {
+                    let cipher = x_chacha(&user.key).ok()?;
+                    opener::open_x_chacha(&cipher, &mut packet.to_vec()).ok()?;
+                    Some(cipher)
+                };
+                let (user, cipher) = self.find_user(users, from, now, fits)?;
                 let (id, body) = opener::open_x_chacha(&cipher, packet)?;
                 (user, id, body)
             }
@@ -326,14 +327,11 @@ impl Demux {
             (ServerKeys::Single(user), _) => Arc::clone(user),
             (_, Some(entry)) => Arc::clone(&entry.user),
             (ServerKeys::Trial(users), None) => {
-                self.spend_trials(users.trial_cost(), now)?;
                 let method = self.method;
-                let found = users.try_each(Some(from.ip()), |user| {
+                let fits = |user: &UserEntry| {
                     opener::open_legacy(method, &user.key, &mut packet.to_vec()).ok().map(|_body| ())
-                });
-                let (user, ()) = found.ok_or(Dropped::Stranger)?;
-                self.trials += count(users.trial_cost());
-                user
+                };
+                self.find_user(users, from, now, fits)?.0
             }
             (ServerKeys::Identity { .. }, None) => return Err(Dropped::Stranger),
         };
@@ -341,6 +339,25 @@ impl Demux {
         let (address, payload_at) = wire::legacy_packet(body)?;
         let payload = body.get(payload_at..).unwrap_or_default();
         Ok(Opened { key, user, id: None, derived: None, address, payload })
+    }
+
+    /// Whose packet it is: who last came from the address, else everybody, as far as the budget for strangers goes.
+    fn find_user<T>(
+        &mut self,
+        users: &UserIndex,
+        from: SocketAddr,
+        now: Instant,
+        mut fits: impl FnMut(&UserEntry) -> Option<T>,
+    ) -> Result<(Arc<UserEntry>, T), Dropped> {
+        let peer = Some(from.ip());
+        if let Some(found) = users.try_hinted(peer, &mut fits) {
+            return Ok(found);
+        }
+        let cost = users.trial_cost();
+        self.spend_trials(cost, now)?;
+        let found = users.try_all(peer, fits).ok_or(Dropped::Stranger)?;
+        self.trials += count(cost);
+        Ok(found)
     }
 
     /// Strangers share a budget of tries; who turns out to be a user gives his back.

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use commucat_shadowsocks::Shadowsocks;
-use commucat_transport_api::{AcceptError, Cx, PluggableTransport as _, Signal};
+use commucat_transport_api::{AcceptError, Cx, Failure, PluggableTransport as _, Signal};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -147,7 +147,7 @@ async fn a_clock_five_minutes_off_is_met_with_silence() {
         assert!(timeout(SILENCE, stream.read(&mut [0; 8])).await.is_err());
         stream.shutdown().await.unwrap();
         let error = stream.read(&mut [0; 8]).await.unwrap_err();
-        assert_eq!(commucat_shadowsocks::evidence(&error).unwrap().signal, Signal::AuthRejected);
+        assert_eq!(Failure::in_io(&error).unwrap().signal, Signal::UnexpectedEof);
         assert!(matches!(bridge.outcome().await, Err(AcceptError::Unauthenticated)));
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use commucat_shadowsocks::evidence;
-use commucat_transport_api::{Cx, Phase, Signal, Target};
+use commucat_transport_api::{Cx, Failure, Phase, Signal, Target};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -78,8 +77,13 @@ async fn a_stream_that_ends_unanswered_carries_evidence() {
         }
         drop(server);
         let error = stream.read(&mut [0; 8]).await.unwrap_err();
-        let failure = evidence(&error).unwrap();
-        assert_eq!((failure.phase, &failure.signal), (Phase::Authenticate, &Signal::AuthRejected));
+        let failure = Failure::in_io(&error).unwrap();
+        let expected = if reset {
+            (Phase::Handshake, Signal::Reset)
+        } else {
+            (Phase::Authenticate, Signal::UnexpectedEof)
+        };
+        assert_eq!((failure.phase, failure.signal.clone()), expected);
         assert_eq!(failure.received, 0);
         assert!(failure.sent > 40);
     }
@@ -113,7 +117,7 @@ async fn a_verified_answer_with_another_time_is_clock_skew() {
     let Clock::Set(clock) = &net.clock else { unreachable!() };
     *clock.lock().unwrap() += 300;
     let error = stream.read(&mut [0; 8]).await.unwrap_err();
-    assert_eq!(evidence(&error).unwrap().signal, Signal::ClockSkew(300));
+    assert_eq!(Failure::in_io(&error).unwrap().signal, Signal::ClockSkew(300));
 }
 
 #[tokio::test]
