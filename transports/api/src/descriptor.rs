@@ -117,6 +117,11 @@ pub struct ChannelKinds {
     pub mux: bool,
 }
 
+impl ChannelKinds {
+    /// Streams, and nothing else.
+    pub const STREAM: Self = Self { stream: true, datagram: false, mux: false };
+}
+
 /// Which ends a transport has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

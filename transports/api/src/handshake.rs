@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, pin::Pin, time::Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::io::ReadBuf;
 
-use crate::{ByteStream, Net};
+use crate::{ByteStream, Net, write_all};
 
 /// Bytes asked of the stream at once while a handshake runs.
 const READ_CHUNK_BYTES: usize = 4096;
@@ -58,21 +58,10 @@ pub async fn drive<H: Handshake>(
     loop {
         match handshake.step(net.now(), &mut input).map_err(DriveError::Handshake)? {
             Step::Done(output) => return Ok((output, input)),
-            Step::Send(bytes) => send(io, &bytes).await.map_err(DriveError::Io)?,
+            Step::Send(bytes) => write_all(io, &bytes).await.map_err(DriveError::Io)?,
             Step::NeedMore => receive(io, &mut input).await.map_err(DriveError::Io)?,
         }
     }
-}
-
-async fn send(io: &mut impl ByteStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let sent = poll_fn(|cx| Pin::new(&mut *io).poll_write(cx, bytes)).await?;
-        if sent == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = bytes.get(sent..).unwrap_or_default();
-    }
-    poll_fn(|cx| Pin::new(&mut *io).poll_flush(cx)).await
 }
 
 async fn receive(io: &mut impl ByteStream, input: &mut BytesMut) -> io::Result<()> {

@@ -17,6 +17,9 @@
 //!    the cover service would answer, never by a silent close.
 //! 5. [`Server::client_spec`] says what a client needs; links, QR codes and assist hand that out.
 //!
+//! A transport that only turns one carrier stream into another implements [`StreamTransport`], and [`Simple`] makes the
+//! rest.
+//!
 //! # Rules
 //!
 //! * Time, sockets and names come from [`Net`]. A transport never reads a clock or opens a socket by itself.
@@ -30,6 +33,7 @@ mod channel;
 mod descriptor;
 mod error;
 mod evidence;
+mod exact;
 mod handshake;
 mod host;
 mod net;
@@ -37,6 +41,7 @@ mod probe;
 mod redacted;
 mod registry;
 mod secret;
+mod simple;
 mod spec;
 mod target;
 mod transport;
@@ -53,6 +58,7 @@ pub use channel::{BoxStream, ByteStream, Channel, DatagramChannel, MuxSession, O
 pub use descriptor::{Addressing, ChannelKinds, Descriptor, Roles, TransportId};
 pub use error::{AcceptError, ConfigError, ConfigProblem, DialError, ListenError};
 pub use evidence::{Failure, Phase, Retry, Signal, Suspicion};
+pub use exact::{read_exact, read_target, write_all, write_target};
 pub use handshake::{DriveError, Handshake, Step, drive};
 pub use host::{Host, HostPort, HostPortError, MAX_HOST_NAME_BYTES};
 pub use net::{Cx, Events, Net, StreamPort, UdpPort};
@@ -60,6 +66,7 @@ pub use probe::{ProbeReport, ProbeStep};
 pub use redacted::{Redacted, reveal_redacted};
 pub use registry::Registry;
 pub use secret::Secret;
+pub use simple::{SIMPLE_HANDSHAKE_MAX, Simple, StreamTransport};
 pub use spec::Spec;
 pub use target::{BRIDGE_HOST, BRIDGE_PORT, MAX_ADDRESS_BYTES, Target, TargetError};
 pub use transport::{Accepted, Client, Incoming, Listener, PluggableTransport, Server};

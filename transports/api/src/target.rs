@@ -125,6 +125,16 @@ impl HostPort {
     }
 }
 
+/// Bytes of an encoded address that begins with these two; `None` when no address does.
+pub(crate) fn address_len(kind: u8, next: u8) -> Option<usize> {
+    match kind {
+        ATYP_V4 => Some(1 + 4 + 2),
+        ATYP_V6 => Some(1 + 16 + 2),
+        ATYP_NAME => Some(1 + 1 + usize::from(next) + 2),
+        _ => None,
+    }
+}
+
 const fn incomplete(_short: bytes::TryGetError) -> TargetError {
     TargetError::Incomplete
 }
@@ -140,6 +150,7 @@ mod tests {
             let mut bytes = Vec::new();
             address.encode(&mut bytes);
             assert_eq!(bytes.len(), address.encoded_len());
+            assert_eq!(address_len(bytes[0], bytes[1]), Some(bytes.len()));
             for cut in 0..bytes.len() {
                 let mut short = &bytes[..cut];
                 assert_eq!(HostPort::decode(&mut short), Err(TargetError::Incomplete));
