@@ -77,3 +77,48 @@ async fn a_reset_is_passed_on_as_a_reset() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert!(matches!(task.await.unwrap(), Err(RelayError::Stream { side: Side::A, .. })));
 }
+
+#[tokio::test]
+async fn a_busy_relay_lets_others_have_their_turn() {
+    let mut pair = Pair {
+        a: Box::new(Endless),
+        b: Box::new(Endless),
+        to_b: Direction::default(),
+        to_a: Direction::default(),
+    };
+    let options = RelayOptions::default();
+    let polled = tokio::select! {
+        biased;
+        result = run(&mut pair, &options) => Some(result),
+        () = std::future::ready(()) => None,
+    };
+    assert!(polled.is_none(), "a stream that never ends came to its end");
+    assert!(pair.to_b.moved >= TURN_BYTES, "the relay moved {} bytes", pair.to_b.moved);
+}
+
+/// Always has bytes, always takes bytes.
+#[derive(Debug)]
+struct Endless;
+
+impl AsyncRead for Endless {
+    fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining();
+        buf.initialize_unfilled().fill(7);
+        buf.advance(room);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
