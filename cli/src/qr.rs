@@ -70,17 +70,17 @@ mod tests {
         let lines: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
         assert_eq!(lines.len(), width(&code).div_ceil(2));
         let mut dark_modules = 0;
-        for row in 0..width(&code) {
-            for column in 0..width(&code) {
-                let light = match lines[row / 2][column] {
-                    '█' => true,
-                    '▀' => row % 2 == 0,
-                    '▄' => row % 2 == 1,
-                    _ => false,
-                };
-                assert_eq!(light, !dark(&code, row, column), "row {row}, column {column}");
-                dark_modules += usize::from(!light);
-            }
+        for (row, column) in
+            (0..width(&code)).flat_map(|row| (0..width(&code)).map(move |column| (row, column)))
+        {
+            let light = match lines[row / 2][column] {
+                '█' => true,
+                '▀' => row % 2 == 0,
+                '▄' => row % 2 == 1,
+                _ => false,
+            };
+            assert_eq!(light, !dark(&code, row, column), "row {row}, column {column}");
+            dark_modules += usize::from(!light);
         }
         assert_eq!(svg(&code).matches("h1v1h-1z").count(), dark_modules);
     }
