@@ -16,6 +16,8 @@ use crate::{
 
 const WORD: &[u8; 4] = b"cat!";
 const BUDGET: Duration = Duration::from_secs(3);
+/// Longer than every limit here: what waits so long waits for ever.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Says a word and a target, and waits for one byte: `1` is yes.
 #[derive(Debug)]
@@ -251,7 +253,9 @@ async fn a_failed_dial_says_how_far_it_came() {
     ];
     for (path, phase, signal, elapsed) in ends {
         let cx = Cx::new(wire(path), BUDGET);
-        let error = client("cat!").dial(&cx, &target()).await.unwrap_err();
+        let (client, target) = (client("cat!"), target());
+        let dialled = tokio::time::timeout(PATIENCE, client.dial(&cx, &target)).await;
+        let error = dialled.expect("the dial keeps its deadline").unwrap_err();
         let failure = error.failure().unwrap();
         assert_eq!((failure.phase, &failure.signal), (phase, &signal), "{path:?}");
         // The timer of the paused clock has a grain of one millisecond.
@@ -269,7 +273,9 @@ async fn a_probe_ends_with_the_step_that_failed() {
         (Path::Open, &["resolve", "connect", "handshake"], Signal::Timeout),
     ];
     for (path, steps, signal) in ends {
-        let report = client("cat!").probe(&Cx::new(wire(path), BUDGET)).await;
+        let (client, cx) = (client("cat!"), Cx::new(wire(path), BUDGET));
+        let probed = tokio::time::timeout(PATIENCE, client.probe(&cx)).await;
+        let report = probed.expect("the probe keeps its deadline");
         assert_eq!(names(&report), steps);
         assert_eq!(report.first_failure().unwrap().signal, signal);
         assert!(report.steps.iter().rev().skip(1).all(|step| step.outcome.is_ok()));
@@ -287,7 +293,9 @@ async fn a_silent_guest_is_shown_out() {
     let cx = Cx::new(wire(Path::Open), BUDGET);
     let began = cx.net.now();
     let endpoint = here().into();
-    let (_silent, accepted) = tokio::join!(cx.net.connect_stream(&endpoint), guest(&cx));
+    let shown_out = tokio::time::timeout(PATIENCE, guest(&cx));
+    let (_silent, accepted) = tokio::join!(cx.net.connect_stream(&endpoint), shown_out);
+    let accepted = accepted.expect("the handshake has a limit");
     assert!(matches!(accepted, Err(AcceptError::Limit(_))));
     assert_eq!((cx.net.now() - began).as_secs(), SIMPLE_HANDSHAKE_MAX.as_secs());
 }
