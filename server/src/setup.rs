@@ -202,6 +202,14 @@ async fn open(
     Ok((config, storage, user))
 }
 
+/// The address under which this machine is probably reached, for links when nothing says another; what is doubtful
+/// about it comes as a warning.
+pub fn guess_public() -> (Option<Host>, Option<SetupWarning>) {
+    let mut warnings = Vec::new();
+    let host = public::guess(&mut warnings);
+    (host, warnings.pop())
+}
+
 /// The user that was asked for, else the oldest enabled one; made when there is none.
 async fn first_user(options: &SetupOptions, storage: &Storage) -> Result<User, UserError> {
     let users = Users::new(storage.clone(), options.actor.clone());

@@ -9,7 +9,9 @@
     reason = "a test says what went wrong by panicking, and what it left out by printing"
 )]
 
+mod assist;
 mod browse;
+mod carrier;
 mod crash;
 mod doctor;
 mod hostile;

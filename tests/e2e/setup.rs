@@ -43,9 +43,7 @@ fn up_makes_private_files_and_a_second_start_keeps_them() {
 fn up_prints_link_qr_code_and_what_to_do_next() {
     let state = tempfile::tempdir().unwrap();
     let mut process = crate::support::Process::start(&mut up(state.path()));
-    process.wait_for("█");
-    process.wait_for("commucat://");
-    process.wait_for("commucat connect");
+    process.wait_for_all(&["█", "commucat://", "commucat connect"]);
 }
 
 #[test]

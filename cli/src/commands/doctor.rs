@@ -24,7 +24,7 @@ pub(crate) struct DoctorArgs {
     #[arg(value_name = "LINK|FILE")]
     link: String,
 
-    /// A host to compare with, as http://HOST[:PORT]/PATH (domestic:http://… for one inside the country); may be given many times. Some well-known hosts by default
+    /// A host to compare with, as http://HOST:PORT/PATH (domestic:http://… for one inside the country); may be given many times. Some well-known hosts by default
     #[arg(long, value_name = "URL")]
     control: Vec<ControlTarget>,
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use commucat_bundle::Bundle;
-use commucat_server::{BridgeConfig, StateDir, Users, client_link, open_storage};
+use commucat_server::{BridgeConfig, StateDir, Users, client_link, open_storage, setup};
 use commucat_transport_api::{Host, User};
 
 use super::serve;
@@ -131,7 +131,13 @@ async fn open(args: &UserArgs) -> anyhow::Result<Admin> {
 impl Admin {
     fn print_link(&self, user: &User, public: &Public) -> anyhow::Result<()> {
         let host = public.public.as_deref().map(Host::parse).transpose();
-        let host = host.map_err(|error| usage(format!("--public: {error}"), "write an address or a name"))?;
+        let mut host =
+            host.map_err(|error| usage(format!("--public: {error}"), "write an address or a name"))?;
+        if host.is_none() && self.config.public_host().is_none() {
+            let (guess, warning) = setup::guess_public();
+            warning.inspect(|warning| note(format_args!("note: {warning}")));
+            host = guess;
+        }
         let link =
             client_link(&self.config, &Bundle::standard(), user, host.as_ref()).or_exit(Exit::Usage)?;
         Ok(say(link.to_text().expose())?)

@@ -127,14 +127,14 @@ async fn mistake_5_clock_skew_behind_a_silent_bridge() {
 #[tokio::test]
 async fn mistake_6_version_too_old() {
     let report = one(Manner { min_version: 9, ..Manner::default() }, Params::default()).await;
-    assert_eq!((report.overall.cause.clone(), report.exit_code()), (Cause::VersionTooOld, 1));
+    assert_eq!((report.overall.cause.clone(), report.exit_code()), (Cause::VersionTooOld, 4));
     assert!(report.what_to_do.contains("Update"), "{}", report.what_to_do);
 }
 
 #[tokio::test]
 async fn mistake_7_bridge_full() {
     let report = one(Manner { full: true, ..Manner::default() }, Params::default()).await;
-    assert_eq!((report.overall.cause.clone(), report.exit_code()), (Cause::BridgeFull, 1));
+    assert_eq!((report.overall.cause.clone(), report.exit_code()), (Cause::BridgeFull, 3));
 }
 
 #[tokio::test]

@@ -50,6 +50,15 @@ impl Process {
         self.wait_until(text, |line| line.contains(text).then(|| line.to_owned()))
     }
 
+    /// Waits until each of these was said, in any order: the two outputs are not ordered towards each other.
+    pub(crate) fn wait_for_all(&mut self, texts: &[&str]) {
+        let mut missing = texts.to_vec();
+        self.wait_until(&texts.join("` and `"), |line| {
+            missing.retain(|text| !line.contains(text));
+            missing.is_empty().then_some(())
+        });
+    }
+
     /// The next JSON line of that event.
     pub(crate) fn wait_for_event(&mut self, event: &str) -> serde_json::Value {
         self.wait_until(event, |line| {

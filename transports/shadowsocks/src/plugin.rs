@@ -49,7 +49,9 @@ pub(crate) fn render(via: &Spec, endpoint: &HostPort) -> Option<String> {
         return None;
     }
     let params = via.params.as_object()?;
-    let known = |key: &str| matches!(key, "auth" | "path" | "host" | "tls" | "mode" | "sni" | "ping");
+    // What a plug-in cannot say, it does without: `half_close` is asked for on the stream itself.
+    let known =
+        |key: &str| matches!(key, "auth" | "path" | "host" | "tls" | "mode" | "sni" | "ping" | "half_close");
     if !params.keys().all(|key| known(key)) || text(params, "auth") != Some("none") {
         return None;
     }
