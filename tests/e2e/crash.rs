@@ -1,8 +1,6 @@
 //! Things that die at the wrong moment.
 
-use std::{process::Stdio, time::Duration};
-
-use crate::support::{Bridge, Client, Origin, curl, tool};
+use crate::support::{Bridge, Client, Origin, begin_transfer, curl};
 
 #[test]
 fn a_bridge_killed_in_a_transfer_is_an_error_and_the_next_request_works_after_its_restart() {
@@ -28,7 +26,7 @@ fn a_bridge_killed_in_a_transfer_is_an_error_and_the_next_request_works_after_it
         let status = transfer.wait().unwrap();
         assert!(!status.success(), "{transport}: a transfer that was cut must not look complete");
         let page =
-            curl(&["--retry", "8", "--retry-all-errors", "--proxy", &proxy, &origin.url("/page")]).unwrap();
+            curl(&["--retry", "8", "--retry-all-errors", "--proxy", &client.socks(), &origin.url("/page")]).unwrap();
         assert_eq!(page.code, Some(0), "{transport}: {page:?}\n{}", client.process.said());
         assert!(client.process.is_running());
     }
@@ -96,6 +94,6 @@ fn sighup_keeps_open_connections() {
     bridge.process.signal("HUP");
     assert!(transfer.wait().unwrap().success());
     assert!(bridge.process.is_running(), "{}", bridge.process.said());
-    let page = curl(&["--proxy", &proxy, &origin.url("/page")]).unwrap();
+    let page = curl(&["--proxy", &client.socks(), &origin.url("/page")]).unwrap();
     assert_eq!(page.code, Some(0), "{page:?}");
 }

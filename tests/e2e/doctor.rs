@@ -9,7 +9,7 @@ use std::{
 use commucat_transport_api::Spec;
 use socket2::SockRef;
 
-use crate::support::{Bridge, BridgeOptions, Client, Origin, Output, closed_port, commucat, curl, run, tool};
+use crate::support::{Bridge, BridgeOptions, Client, Origin, Output, begin_transfer, closed_port, commucat, curl, run, tool};
 
 /// A host that answers, so that the doctor has something to compare with.
 fn control() -> SocketAddr {
@@ -31,7 +31,10 @@ fn assert_named(output: &Output, code: i32, words: &[&str]) {
 
 /// What the running client itself says after a request failed.
 fn client_says(link: &str) -> String {
-    let mut client = Client::start(link);
+    says(Client::start(link))
+}
+
+fn says(mut client: Client) -> String {
     let origin = Origin::start();
     if curl(&["--proxy", &client.socks(), &origin.url("/page")]).is_some() {
         client.process.wait_for_event("failed")["cause"].to_string().to_lowercase()
@@ -120,14 +123,21 @@ fn wait_for_code(link: &str, code: i32) {
 fn mistake_5_the_clock_is_five_minutes_off() {
     let bridge = Bridge::start();
     for (shift, word) in [("+5m", "ahead"), ("-5m", "behind")] {
-        let Some(mut faketime) = tool("faketime", "faketime") else { return };
-        faketime
-            .args(["-f", shift])
-            .arg(env!("CARGO_BIN_EXE_commucat"))
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        faketime.env("NO_COLOR", "1");
-        assert_named(&doctor(&mut faketime, &bridge.link), 4, &["clock", word]);
+        let Some(mut shifted) = at_another_time(shift) else { return };
+        assert_named(&doctor(&mut shifted, &bridge.link), 4, &["clock", word]);
+        let Some(shifted) = at_another_time(shift) else { return };
+        let link = websocket_only(&bridge, |_unchanged| ());
+        let said = says(Client::start_as(shifted, &link, &[]));
+        assert!(said.contains("clock") && said.contains(word), "{said}");
     }
+}
+
+/// This program, believing that it is another time of day.
+fn at_another_time(shift: &str) -> Option<Command> {
+    let mut faketime = tool("faketime", "faketime")?;
+    faketime.args(["-f", shift]).arg(env!("CARGO_BIN_EXE_commucat"));
+    faketime.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_COLOR", "1");
+    Some(faketime)
 }
 
 #[test]
@@ -141,6 +151,7 @@ fn mistake_6_the_version_is_too_old() {
     bridge.restart();
     let link = websocket_only(&bridge, |_unchanged| ());
     assert_named(&doctor(&mut commucat(), &link), 4, &["version"]);
+    assert!(client_says(&link).contains("version"));
 }
 
 #[test]
@@ -163,6 +174,7 @@ fn mistake_7_the_bridge_is_full() {
     std::thread::sleep(std::time::Duration::from_secs(1));
     let link = websocket_only(&bridge, |_unchanged| ());
     assert_named(&doctor(&mut commucat(), &link), 3, &["full"]);
+    assert!(client_says(&link).contains("full"));
     holding.kill().unwrap();
     holding.wait().unwrap();
 }
@@ -180,4 +192,32 @@ fn mistake_8_there_is_no_network() {
     let mut unshare = tool("unshare", "util-linux").unwrap();
     unshare.args(["--net", "--map-root-user"]).arg(env!("CARGO_BIN_EXE_commucat")).env("NO_COLOR", "1");
     assert_named(&doctor(&mut unshare, &bridge.link), 3, &["no network"]);
+}
+
+#[test]
+fn mistake_8_is_said_by_the_client_too() {
+    let bridge = Bridge::start();
+    let (Some(mut unshare), Some(_ip), Some(_curl)) =
+        (tool("unshare", "util-linux"), tool("ip", "iproute2"), tool("curl", "curl"))
+    else {
+        return;
+    };
+    let link = websocket_only(&bridge, |spec| spec.endpoint = "192.0.2.1:443".parse().unwrap());
+    // Loopback is up, so that a program reaches the proxy; there is no way out.
+    let script = "ip link set lo up || exit 77
+        \"$0\" connect --json --no-state --listen 127.0.0.1:1080 \"$1\" & client=$!
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            curl --disable --silent --max-time 20 --proxy socks5h://127.0.0.1:1080 http://example.org/
+            [ $? = 7 ] || break
+            sleep 0.3
+        done
+        sleep 1
+        kill $client";
+    unshare.args(["--net", "--map-root-user", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_commucat")).arg(&link);
+    let output = run(&mut unshare);
+    if output.stderr.contains("unshare") || output.code == Some(77) {
+        println!("skipped: this system lets no unprivileged program make a network namespace (run as root)");
+        return;
+    }
+    assert!(output.stdout.to_lowercase().contains("no network"), "{output:?}");
 }

@@ -2,29 +2,10 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use crate::support::{Bridge, commucat, run, tool};
+use crate::support::{Bridge, commucat, run, tool, up};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
-
-fn up(state: &Path) -> Command {
-    let mut command = commucat();
-    command
-        .args([
-            "up",
-            "--listen",
-            "127.0.0.1",
-            "--public",
-            "127.0.0.1",
-            "--web-port",
-            "0",
-            "--admin",
-            "127.0.0.1:0",
-            "--state",
-        ])
-        .arg(state);
-    command
 }
 
 #[test]

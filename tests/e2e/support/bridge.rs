@@ -3,6 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use commucat_proto::link::Link;
@@ -36,7 +37,7 @@ impl Bridge {
 
     pub(crate) fn start_with(options: &BridgeOptions) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let (process, ready) = up(&state.path().join("state"), options);
+        let (process, ready) = start(&state.path().join("state"), options);
         let link = ready["link"].as_str().unwrap().to_owned();
         let admin = ready["admin"].as_str().map(|address| address.parse().unwrap());
         Self { state, process, link, admin }
@@ -46,7 +47,7 @@ impl Bridge {
     pub(crate) fn restart(&mut self) {
         self.process.signal("KILL");
         self.process.wait();
-        let (process, ready) = up(&self.state_dir(), &BridgeOptions::default());
+        let (process, ready) = start(&self.state_dir(), &BridgeOptions::default());
         assert_eq!(ready["link"], self.link.as_str(), "a second start keeps keys and ports");
         self.process = process;
     }
@@ -84,24 +85,18 @@ impl Bridge {
     }
 }
 
-/// Runs `commucat up --json` on a state directory until it is ready.
-fn up(state: &Path, options: &BridgeOptions) -> (Process, Value) {
+/// `commucat up` on loopback, with free ports.
+pub(crate) fn up(state: &Path) -> Command {
     let mut command = commucat();
+    command.args(["up", "--listen", "127.0.0.1", "--public", "127.0.0.1", "--web-port", "0"]);
+    command.args(["--admin", "127.0.0.1:0", "--state"]).arg(state);
     command
-        .args([
-            "up",
-            "--json",
-            "--listen",
-            "127.0.0.1",
-            "--public",
-            "127.0.0.1",
-            "--web-port",
-            "0",
-            "--admin",
-            "127.0.0.1:0",
-            "--state",
-        ])
-        .arg(state);
+}
+
+/// Runs it until it is ready.
+fn start(state: &Path, options: &BridgeOptions) -> (Process, Value) {
+    let mut command = up(state);
+    command.arg("--json");
     if !options.public_egress_only {
         command.arg("--allow-private");
     }

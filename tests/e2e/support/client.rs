@@ -1,6 +1,6 @@
 //! `commucat connect` on loopback.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Command};
 
 use super::{Process, commucat};
 
@@ -16,7 +16,11 @@ impl Client {
     }
 
     pub(crate) fn start_with(link: &str, args: &[&str]) -> Self {
-        let mut command = commucat();
+        Self::start_as(commucat(), link, args)
+    }
+
+    /// The same by another command that ends in this program.
+    pub(crate) fn start_as(mut command: Command, link: &str, args: &[&str]) -> Self {
         command.args(["connect", "--json", "--no-state", "--listen", "127.0.0.1:0", link]).args(args);
         let mut process = Process::start(&mut command);
         let event = process.wait_for_event("listening");

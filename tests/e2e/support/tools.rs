@@ -1,8 +1,11 @@
 //! Programs of others.
 
-use std::process::Command;
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
-use super::{Output, run};
+use super::{Client, Origin, Output, run};
 
 /// The program, or `None` after one line that says how to get it. In CI every program must be there.
 pub(crate) fn tool(name: &str, package: &str) -> Option<Command> {
@@ -26,4 +29,14 @@ pub(crate) fn curl(args: &[&str]) -> Option<Output> {
         command.env_remove(variable);
     }
     Some(run(&mut command))
+}
+
+/// Starts to fetch the slow file through a client and gives the running curl once bytes flow.
+pub(crate) fn begin_transfer(client: &Client, origin: &Origin) -> Option<Child> {
+    let mut curl = tool("curl", "curl")?;
+    let (proxy, url) = (client.socks(), origin.url("/slow"));
+    curl.args(["--disable", "--silent", "--max-time", "50", "--output", "/dev/null", "--proxy", &proxy, &url]);
+    let transfer = curl.stdin(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    Some(transfer)
 }

@@ -26,7 +26,7 @@ pub(crate) async fn probe(client: &SsClient, cx: &Cx) -> ProbeReport {
     if !client.config.mode.tcp() {
         return report;
     }
-    report.steps.push(ProbeStep::control(first_packet(client, cx), Ok(Duration::ZERO)));
+    report.steps.push(ProbeStep::new(first_packet(client, cx), Ok(Duration::ZERO)));
     let started = cx.net.now();
     let stream = match client.dial(cx, &Target::Bridge).await {
         Ok(opened) => opened.channel.into_stream().ok(),
@@ -53,16 +53,16 @@ async fn resolve(client: &SsClient, cx: &Cx) -> Result<Duration, Failure> {
 
 /// Which rule of the filter would let our first packet pass, as the name of a step.
 fn first_packet(client: &SsClient, cx: &Cx) -> String {
-    let Some(target) = Target::Bridge.to_address() else { return "first-packet".to_owned() };
+    let Some(target) = Target::Bridge.to_address() else { return "first packet".to_owned() };
     let (keys, net) = (Arc::clone(&client.config.keys), Arc::clone(&cx.net));
     let opening = RequestOpening { keys, target, started: net.now(), net, wait: None };
     let mut outbox = Outbox::default();
     if opening.seal(QUESTION, &mut outbox).is_err() {
-        return "first-packet not made".to_owned();
+        return "first packet: not made".to_owned();
     }
     match fet::exemption(outbox.bytes()) {
-        Some(rule) => format!("first-packet passes by {}", rule.name()),
-        None => "first-packet passes by no rule".to_owned(),
+        Some(rule) => format!("first packet: exempt from the fully-encrypted rule by {}", rule.name()),
+        None => "first packet: looks random, the fully-encrypted rule would match it".to_owned(),
     }
 }
 

@@ -99,7 +99,7 @@ async fn a_probe_of_a_good_bridge_has_no_failure() {
         let report = bridge.client(&user("anna", 1)).probe(&cx()).await;
         assert!(report.first_failure().is_none(), "{report:?}");
         assert!(
-            report.steps.iter().any(|step| step.name.starts_with("first-packet passes by")),
+            report.steps.iter().any(|step| step.name.starts_with("first packet: ")),
             "{report:?}"
         );
     }
