@@ -1,7 +1,7 @@
 //! `doctor`: probes every endpoint of a link beside controls and names the cause in one sentence.
 
 mod controls;
-mod route;
+pub(crate) mod route;
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,26 +7,13 @@ fn a_bridge_killed_in_a_transfer_is_an_error_and_the_next_request_works_after_it
     let (mut bridge, origin) = (Bridge::start(), Origin::start());
     for transport in ["shadowsocks", "websocket"] {
         let mut client = Client::start_with(&bridge.link, &["--only", transport]);
-        let Some(mut curl_slow) = tool("curl", "curl") else { return };
-        let (proxy, url) = (client.socks(), origin.url("/slow"));
-        curl_slow.args([
-            "--disable",
-            "--silent",
-            "--max-time",
-            "50",
-            "--output",
-            "/dev/null",
-            "--proxy",
-            &proxy,
-            &url,
-        ]);
-        let mut transfer = curl_slow.stdin(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(700));
+        let Some(mut transfer) = begin_transfer(&client, &origin) else { return };
         bridge.restart();
         let status = transfer.wait().unwrap();
         assert!(!status.success(), "{transport}: a transfer that was cut must not look complete");
         let page =
-            curl(&["--retry", "8", "--retry-all-errors", "--proxy", &client.socks(), &origin.url("/page")]).unwrap();
+            curl(&["--retry", "8", "--retry-all-errors", "--proxy", &client.socks(), &origin.url("/page")])
+                .unwrap();
         assert_eq!(page.code, Some(0), "{transport}: {page:?}\n{}", client.process.said());
         assert!(client.process.is_running());
     }
@@ -50,21 +37,7 @@ fn a_dead_endpoint_is_left_for_one_that_works() {
 fn sigterm_drains_and_sigint_ends_at_once() {
     let (mut bridge, origin) = (Bridge::start(), Origin::start());
     let mut client = Client::start(&bridge.link);
-    let Some(mut curl_slow) = tool("curl", "curl") else { return };
-    let (proxy, url) = (client.socks(), origin.url("/slow"));
-    curl_slow.args([
-        "--disable",
-        "--silent",
-        "--max-time",
-        "50",
-        "--output",
-        "/dev/null",
-        "--proxy",
-        &proxy,
-        &url,
-    ]);
-    let mut transfer = curl_slow.stdin(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    let Some(mut transfer) = begin_transfer(&client, &origin) else { return };
     bridge.process.signal("TERM");
     assert!(transfer.wait().unwrap().success(), "a draining bridge lets open transfers finish");
     assert_eq!(bridge.process.wait().code(), Some(0), "{}", bridge.process.said());
@@ -76,21 +49,7 @@ fn sigterm_drains_and_sigint_ends_at_once() {
 fn sighup_keeps_open_connections() {
     let (mut bridge, origin) = (Bridge::start(), Origin::start());
     let client = Client::start(&bridge.link);
-    let Some(mut curl_slow) = tool("curl", "curl") else { return };
-    let (proxy, url) = (client.socks(), origin.url("/slow"));
-    curl_slow.args([
-        "--disable",
-        "--silent",
-        "--max-time",
-        "50",
-        "--output",
-        "/dev/null",
-        "--proxy",
-        &proxy,
-        &url,
-    ]);
-    let mut transfer = curl_slow.stdin(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    let Some(mut transfer) = begin_transfer(&client, &origin) else { return };
     bridge.process.signal("HUP");
     assert!(transfer.wait().unwrap().success());
     assert!(bridge.process.is_running(), "{}", bridge.process.said());

@@ -9,7 +9,9 @@ use std::{
 use commucat_transport_api::Spec;
 use socket2::SockRef;
 
-use crate::support::{Bridge, BridgeOptions, Client, Origin, Output, begin_transfer, closed_port, commucat, curl, run, tool};
+use crate::support::{
+    Bridge, BridgeOptions, Client, Origin, Output, begin_transfer, closed_port, commucat, curl, run, tool,
+};
 
 /// A host that answers, so that the doctor has something to compare with.
 fn control() -> SocketAddr {
@@ -159,19 +161,7 @@ fn mistake_7_the_bridge_is_full() {
     let bridge = Bridge::start_with(&BridgeOptions { max_connections: Some(1), ..Default::default() });
     let client = Client::start_with(&bridge.link, &["--only", "websocket"]);
     let origin = Origin::start();
-    let Some(mut slow) = tool("curl", "curl") else { return };
-    slow.args([
-        "--disable",
-        "--silent",
-        "--max-time",
-        "30",
-        "--output",
-        "/dev/null",
-        "--proxy",
-        &client.socks(),
-    ]);
-    let mut holding = slow.arg(origin.url("/slow")).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let Some(mut holding) = begin_transfer(&client, &origin) else { return };
     let link = websocket_only(&bridge, |_unchanged| ());
     assert_named(&doctor(&mut commucat(), &link), 3, &["full"]);
     assert!(client_says(&link).contains("full"));
@@ -213,7 +203,10 @@ fn mistake_8_is_said_by_the_client_too() {
         done
         sleep 1
         kill $client";
-    unshare.args(["--net", "--map-root-user", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_commucat")).arg(&link);
+    unshare
+        .args(["--net", "--map-root-user", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_commucat"))
+        .arg(&link);
     let output = run(&mut unshare);
     if output.stderr.contains("unshare") || output.code == Some(77) {
         println!("skipped: this system lets no unprivileged program make a network namespace (run as root)");

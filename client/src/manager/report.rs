@@ -7,10 +7,13 @@ use std::{
 };
 
 use commucat_transport_api::{Failure, Phase, ProbeReport, ProbeStep, Signal};
-use commucat_verdict::{Cause, Controls, Diagnosis, Evidence, diagnose};
+use commucat_verdict::{Cause, Controls, Diagnosis, Evidence, LocalNetwork, diagnose};
 
 use super::{DialFailed, EndpointState, Entry, Manager};
-use crate::status::{ActiveEndpoint, CauseLine, EndpointStatus, Status};
+use crate::{
+    doctor::route,
+    status::{ActiveEndpoint, CauseLine, EndpointStatus, Status},
+};
 
 /// The same cause of the same endpoint is told again after this long.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -50,7 +53,8 @@ impl Manager {
             .filter(works)
             .map(|_| ProbeReport::new(vec![ProbeStep::new("in use", Ok(Duration::ZERO))]))
             .collect();
-        let controls = Controls { clock_ahead_s: core.clock_ahead_s, ..Controls::none() };
+        let local = local_network(report);
+        let controls = Controls { clock_ahead_s: core.clock_ahead_s, local, ..Controls::none() };
         let worked = core.table.has_worked(at);
         drop(core);
         diagnose(&Evidence::new(report, &controls).with_siblings(&siblings).worked_before(worked))
@@ -165,5 +169,13 @@ const fn step_of(phase: Phase) -> &'static str {
         Phase::Handshake => "handshake",
         Phase::Authenticate => "authenticate",
         _ => "data",
+    }
+}
+
+/// Whether this machine has a way out, asked only when a failure looks as if it had none.
+fn local_network(report: &ProbeReport) -> LocalNetwork {
+    match report.first_failure().map(|failure| &failure.signal) {
+        Some(Signal::Unreachable | Signal::NameNotFound) => route::local_network(),
+        _ => LocalNetwork::Unknown,
     }
 }

@@ -35,7 +35,17 @@ pub(crate) fn curl(args: &[&str]) -> Option<Output> {
 pub(crate) fn begin_transfer(client: &Client, origin: &Origin) -> Option<Child> {
     let mut curl = tool("curl", "curl")?;
     let (proxy, url) = (client.socks(), origin.url("/slow"));
-    curl.args(["--disable", "--silent", "--max-time", "50", "--output", "/dev/null", "--proxy", &proxy, &url]);
+    curl.args([
+        "--disable",
+        "--silent",
+        "--max-time",
+        "50",
+        "--output",
+        "/dev/null",
+        "--proxy",
+        &proxy,
+        &url,
+    ]);
     let transfer = curl.stdin(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(700));
     Some(transfer)

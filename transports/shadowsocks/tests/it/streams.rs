@@ -98,10 +98,7 @@ async fn a_probe_of_a_good_bridge_has_no_failure() {
         let bridge = Bridge::start(params, cx().net).await;
         let report = bridge.client(&user("anna", 1)).probe(&cx()).await;
         assert!(report.first_failure().is_none(), "{report:?}");
-        assert!(
-            report.steps.iter().any(|step| step.name.starts_with("first packet: ")),
-            "{report:?}"
-        );
+        assert!(report.steps.iter().any(|step| step.name.starts_with("first packet: ")), "{report:?}");
     }
 }
 
