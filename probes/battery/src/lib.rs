@@ -1,0 +1,2 @@
+//! What active probers send, and whether two servers can be told apart by their answers.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! What a censor reads out of packets: headers, TLS hellos, QUIC Initials, DNS, HTTP, VPN shapes; and how to write them.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The probe: controlled measurements of what a network does, and their reports.
+#![forbid(unsafe_code)]
