@@ -1,6 +1,6 @@
 //! What a diagnosis says.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Cause, CauseKind};
 
@@ -25,7 +25,7 @@ pub struct Diagnosis {
 }
 
 /// How sure a diagnosis is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// The evidence does not decide.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use commucat_transport_api::{Failure, Phase, ProbeReport, Signal};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Everything known of one endpoint and its surroundings.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub struct Control {
 }
 
 /// What a control controls for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ControlKind {

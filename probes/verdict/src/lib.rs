@@ -4,6 +4,9 @@
 //! sees more: the attempt, what other hosts answered, what the other endpoints of the same bridge answered, and what
 //! a foreign clock said. From that [`diagnose`] names one cause, in one sentence, with what to do next.
 //!
+//! The probe's measurements are judged here too: [`observations`] is their plain data, and its judgement names the
+//! mechanisms that they show, each with its control, its limits and one line of evidence.
+//!
 //! # Rules
 //!
 //! * Only this crate says *blocked*, and only when a control that passed supports it (a control is a measurement that
@@ -19,7 +22,9 @@ mod cause;
 mod diagnose;
 mod diagnosis;
 mod evidence;
+mod finding;
 pub mod ids;
+pub mod observations;
 mod overall;
 mod wording;
 
@@ -27,4 +32,5 @@ pub use cause::{Cause, CauseKind};
 pub use diagnose::{MAX_CLOCK_SKEW_SECONDS, diagnose};
 pub use diagnosis::{Confidence, Diagnosis};
 pub use evidence::{Control, ControlKind, Controls, Evidence, LocalNetwork};
+pub use finding::{Finding, Thresholds};
 pub use overall::overall;
