@@ -59,7 +59,6 @@ mod config;
 mod cover;
 mod credentials;
 mod error;
-pub mod fet;
 mod handshake;
 mod keys;
 pub mod link;
@@ -76,6 +75,8 @@ pub mod wire;
 
 use std::sync::Arc;
 
+/// The rule by which the probe tells what covers the first packet.
+pub use commucat_dissect::fet;
 use commucat_transport_api::{
     Addressing, ChannelKinds, Client, ConfigError, Descriptor, PluggableTransport, Roles, Server, Spec,
     TransportId, UserTable,

@@ -1,0 +1,1 @@
+//! Hellos from data.
