@@ -1,0 +1,13 @@
+//! What the lab promises, tested on real namespaces. Without the rights for those, each test says so in a line and ends.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod places;
+mod support;
