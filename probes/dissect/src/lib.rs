@@ -13,5 +13,6 @@ pub mod entropy;
 pub mod fet;
 pub mod http;
 pub mod ip;
+pub mod quic;
 pub mod ssh;
 pub mod tls;
