@@ -1,21 +1,17 @@
 //! The connection: bytes in, bytes and events out.
 
 mod handshake;
-mod traffic;
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use crate::{
     Alert, CertificateVerifier, Error, Random, SessionId, Template, Ticket, Trust,
     hello::{Draft, Resume, Retry},
-    record::{self, Protection},
-    schedule::{Handshake, Transcript},
+    link::{Input, Link, Phase},
+    message, record,
+    schedule::{Handshake, SecretBytes, Suite, Transcript},
 };
 
-/// Records in a row that move nothing (RFC 8446 allows them; a flood of them is an attack). BoringSSL's number.
-const MAX_USELESS_RECORDS: u32 = 32;
-/// Bytes of one handshake message, certificates apart.
-const MAX_MESSAGE_BYTES: usize = crate::decompress::MAX_CERTIFICATE_BYTES;
 /// Tickets kept for the caller; further ones are dropped.
 const MAX_TICKETS: usize = 8;
 
@@ -76,6 +72,12 @@ pub struct Parts {
     pub undecrypted: Vec<u8>,
 }
 
+impl Parts {
+    pub(crate) const fn new(plaintext: Vec<u8>, undecrypted: Vec<u8>) -> Self {
+        Self { plaintext, undecrypted }
+    }
+}
+
 /// A TLS 1.3 client connection.
 pub struct Client {
     verifier: Arc<dyn CertificateVerifier>,
@@ -88,18 +90,11 @@ pub struct Client {
     state: State,
     transcript: Option<Transcript>,
     handshake_keys: Option<Handshake>,
-    resumption: Option<crate::schedule::SecretBytes>,
-    send: Option<Protection>,
-    receive: Option<Protection>,
-    incoming: Vec<u8>,
-    messages: Vec<u8>,
-    outgoing: Vec<u8>,
-    plaintext: Vec<u8>,
+    resumption: Option<SecretBytes>,
+    link: Link,
     events: VecDeque<Event>,
     facts: Facts,
-    useless_records: u32,
     sent_change_cipher_spec: bool,
-    max_fragment: usize,
 }
 
 /// Where a connection stands: the message that must come next.
@@ -114,10 +109,8 @@ enum State {
         chain: Vec<Vec<u8>>,
     },
     Finished,
-    Open,
-    /// The server ended its direction; ours may go on.
-    Closed,
-    Failed,
+    /// The handshake is over, well or not.
+    Done,
 }
 
 /// What the handshake learnt.
@@ -169,9 +162,9 @@ impl Client {
             draft.seal(maker, resume)?;
         }
         let hello = draft.write(&Retry::default(), resume);
-        let mut outgoing = Vec::with_capacity(hello.len() + record::HEADER_BYTES);
+        let mut link = Link::new();
         // The first record says TLS 1.0, all later ones 1.2 (RFC 8446 §5.1; browsers do the same).
-        record::plain(&mut outgoing, record::HANDSHAKE, 0x0301, &hello);
+        record::plain(&mut link.outgoing, record::HANDSHAKE, 0x0301, &hello);
         Ok(Self {
             verifier: options.verifier,
             ticket,
@@ -184,17 +177,10 @@ impl Client {
             transcript: None,
             handshake_keys: None,
             resumption: None,
-            send: None,
-            receive: None,
-            incoming: Vec::new(),
-            messages: Vec::new(),
-            outgoing,
-            plaintext: Vec::new(),
+            link,
             events: VecDeque::new(),
             facts: Facts::default(),
-            useless_records: 0,
             sent_change_cipher_spec: false,
-            max_fragment: record::MAX_PLAINTEXT_BYTES,
         })
     }
 
@@ -204,16 +190,18 @@ impl Client {
     /// # Errors
     /// Why the connection cannot go on. The alert that is due stands in [`Self::poll_transmit`].
     pub fn handle_input(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Error> {
-        if matches!(self.state, State::Failed) {
+        if self.link.phase == Phase::Failed {
             return Err(Error::NotOpen);
         }
-        self.incoming.extend_from_slice(bytes);
-        self.read_records(now).inspect_err(|error| self.fail(error))
+        self.link.feed(bytes);
+        let result = self.read_inputs(now).inspect_err(|error| self.link.fail(error));
+        self.link.compact();
+        result
     }
 
     /// Moves what is to be sent into `out`.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.outgoing);
+        out.append(&mut self.link.outgoing);
     }
 
     /// The next event.
@@ -233,39 +221,65 @@ impl Client {
 
     /// Whether bytes may be sealed.
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open | State::Closed)
+        self.link.is_open()
     }
 
     /// Decrypted bytes; take them out.
     pub const fn plaintext(&mut self) -> &mut Vec<u8> {
-        &mut self.plaintext
+        &mut self.link.plaintext
+    }
+
+    /// Appends records of `bytes` to `out`.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`] before the handshake is done.
+    pub fn seal(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.link.seal(bytes, out)
+    }
+
+    /// Ends our direction (close_notify). What arrives is still read.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`] before the handshake is done.
+    pub fn close(&mut self) -> Result<(), Error> {
+        if !self.is_open() {
+            return Err(Error::NotOpen);
+        }
+        self.link.write_alert(1, Alert::CloseNotify)
     }
 
     /// Takes the connection apart; no alert is sent.
-    pub fn into_parts(self) -> Parts {
-        Parts { plaintext: self.plaintext, undecrypted: self.incoming }
+    pub fn into_parts(mut self) -> Parts {
+        let undecrypted = self.link.take_undecrypted();
+        Parts { plaintext: self.link.plaintext, undecrypted }
+    }
+
+    fn read_inputs(&mut self, now: Duration) -> Result<(), Error> {
+        while let Some(input) = self.link.next()? {
+            match input {
+                Input::Closed => self.events.push_back(Event::Closed),
+                Input::Message(message::NEW_SESSION_TICKET, whole) if self.link.is_open() => {
+                    self.read_ticket(now, whole.get(4..).unwrap_or_default())?;
+                }
+                Input::Message(kind, whole) => self.read_handshake_message(now, kind, &whole)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_ticket(&mut self, now: Duration, body: &[u8]) -> Result<(), Error> {
+        let suite = Suite::of(self.facts.suite).ok_or(Error::NotOpen)?;
+        let resumption = self.resumption.as_ref().ok_or(Error::NotOpen)?;
+        let ticket = Ticket::read(body, suite, resumption, now).ok_or(Error::Decode("NewSessionTicket"))?;
+        let kept = self.events.iter().filter(|event| matches!(event, Event::Ticket(_))).count();
+        if kept < MAX_TICKETS {
+            self.events.push_back(Event::Ticket(ticket));
+        }
+        Ok(())
     }
 
     fn resume(&self) -> Resume<'_> {
         resume(self.ticket.as_ref(), self.fake_ticket, self.began)
-    }
-
-    fn fail(&mut self, error: &Error) {
-        self.state = State::Failed;
-        let Some(alert) = error.alert() else { return };
-        // The connection is over either way: an alert that cannot be sealed is not sent.
-        self.write_alert(2, alert).ok();
-    }
-
-    fn write_alert(&mut self, level: u8, alert: Alert) -> Result<(), Error> {
-        let body = [level, alert as u8];
-        match &mut self.send {
-            Some(send) => send.seal(&mut self.outgoing, record::ALERT, &body),
-            None => {
-                record::plain(&mut self.outgoing, record::ALERT, 0x0303, &body);
-                Ok(())
-            }
-        }
     }
 }
 

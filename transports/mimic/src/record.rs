@@ -106,7 +106,18 @@ impl Protection {
 
     /// Appends one record of `body`, at most [`MAX_PLAINTEXT_BYTES`], sealed in place in `out`.
     pub(crate) fn seal(&mut self, out: &mut Vec<u8>, kind: u8, body: &[u8]) -> Result<(), Error> {
-        let length = u16::try_from(body.len() + 1 + TAG_BYTES)
+        self.seal_padded(out, kind, body, 0)
+    }
+
+    /// The same with that many zeros of padding.
+    pub(crate) fn seal_padded(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: u8,
+        body: &[u8],
+        padding: usize,
+    ) -> Result<(), Error> {
+        let length = u16::try_from(body.len() + 1 + padding + TAG_BYTES)
             .map_err(|_source| Error::TooLong { what: "own record", limit: MAX_PLAINTEXT_BYTES })?;
         let [high, low] = length.to_be_bytes();
         let header = [APPLICATION_DATA, 3, 3, high, low];
@@ -115,6 +126,7 @@ impl Protection {
         let at = out.len();
         out.extend_from_slice(body);
         out.push(kind);
+        out.resize(out.len() + padding, 0);
         let nonce = self.nonce()?;
         let sealed = out.get_mut(at..).unwrap_or_default();
         let tag = self

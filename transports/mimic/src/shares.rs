@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::{
     agreement::{self, ECDH_P256, ECDH_P384, PrivateKey, UnparsedPublicKey, X25519},
-    kem::{Ciphertext, DecapsulationKey, ML_KEM_768},
+    kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768},
 };
 use zeroize::Zeroizing;
 
@@ -18,6 +18,8 @@ pub(crate) const X25519_MLKEM768: u16 = 0x11ec;
 
 /// Bytes of an X25519 key.
 const X25519_BYTES: usize = 32;
+/// Bytes of an ML-KEM-768 encapsulation key (FIPS 203).
+const ML_KEM_768_KEY_BYTES: usize = 1184;
 /// Bytes of an ML-KEM-768 ciphertext (FIPS 203).
 const ML_KEM_768_CIPHERTEXT_BYTES: usize = 1088;
 
@@ -99,6 +101,36 @@ impl Share {
     }
 }
 
+/// The answering end of a share.
+pub(crate) struct Server {
+    /// What goes into the ServerHello.
+    pub(crate) public: Vec<u8>,
+    pub(crate) secret: Zeroizing<Vec<u8>>,
+}
+
+impl Server {
+    /// Answers a client's X25519 or hybrid share.
+    pub(crate) fn answer(group: u16, theirs: &[u8], random: &mut dyn Random) -> Result<Self, Error> {
+        let own = Share::generate(GROUP_X25519, random, None)?;
+        match group {
+            GROUP_X25519 => Ok(Self { public: own.public.clone(), secret: own.agree(theirs)? }),
+            X25519_MLKEM768 => {
+                let (encapsulation, point) = theirs
+                    .split_at_checked(ML_KEM_768_KEY_BYTES)
+                    .ok_or(Error::Illegal("a hybrid key share that is too short"))?;
+                let (ciphertext, inner) = EncapsulationKey::new(&ML_KEM_768, encapsulation)
+                    .map_err(|_rejected| Error::Illegal("an ML-KEM key that is none"))?
+                    .encapsulate()
+                    .map_err(|_unspecified| Error::Illegal("an ML-KEM key that does not work"))?;
+                let mut secret = Zeroizing::new(inner.as_ref().to_vec());
+                secret.extend_from_slice(&own.agree(point)?);
+                Ok(Self { public: [ciphertext.as_ref(), own.public()].concat(), secret })
+            }
+            _ => Err(Error::Crypto("a group that cannot be answered")),
+        }
+    }
+}
+
 fn diffie_hellman(own: &PrivateKey, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let peer = UnparsedPublicKey::new(own.algorithm(), peer);
     agreement::agree(own, peer, Error::Illegal("a key share that is no point"), |secret| {
@@ -114,8 +146,6 @@ impl fmt::Debug for Share {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::kem::EncapsulationKey;
-
     use super::*;
     use crate::NoRandomness;
 

@@ -33,7 +33,7 @@ impl Client {
         kind: u8,
         whole: &[u8],
     ) -> Result<(), Error> {
-        let state = std::mem::replace(&mut self.state, State::Failed);
+        let state = std::mem::replace(&mut self.state, State::Done);
         let body = whole.get(4..).unwrap_or_default();
         match (state, kind) {
             (State::ServerHello { retried }, message::SERVER_HELLO) => {
@@ -72,7 +72,7 @@ impl Client {
 
     fn read_server_hello(&mut self, whole: &[u8], retried: Option<u16>) -> Result<(), Error> {
         let hello = ServerHello::read(whole.get(4..).unwrap_or_default())?;
-        self.keys_may_change()?;
+        self.link.keys_may_change()?;
         let suite = Suite::of(hello.suite)
             .filter(|suite| self.draft.offers_suite(suite.number))
             .ok_or(Error::Illegal("a cipher suite that was not offered"))?;
@@ -117,7 +117,7 @@ impl Client {
         self.facts.resumed = psk.is_some();
         self.facts.suite = suite.number;
         self.facts.group = group;
-        self.receive = Some(Protection::new(suite, keys.server.clone())?);
+        self.link.receive = Some(Protection::new(suite, keys.server.clone())?);
         self.handshake_keys = Some(keys);
         Ok(())
     }
@@ -144,14 +144,14 @@ impl Client {
         transcript.add(&self.hello);
         self.transcript = Some(transcript);
         self.write_change_cipher_spec();
-        record::plain(&mut self.outgoing, record::HANDSHAKE, 0x0303, &self.hello);
+        record::plain(&mut self.link.outgoing, record::HANDSHAKE, 0x0303, &self.hello);
         self.state = State::ServerHello { retried: Some(suite.number) };
         Ok(())
     }
 
     fn write_change_cipher_spec(&mut self) {
         if !std::mem::replace(&mut self.sent_change_cipher_spec, true) {
-            record::plain(&mut self.outgoing, record::CHANGE_CIPHER_SPEC, 0x0303, &[1]);
+            record::plain(&mut self.link.outgoing, record::CHANGE_CIPHER_SPEC, 0x0303, &[1]);
         }
     }
 
@@ -189,7 +189,7 @@ impl Client {
             return Err(Error::Illegal("a record size limit out of range"));
         }
         // The limit counts the content type.
-        self.max_fragment = usize::from(limit - 1).min(MAX_PLAINTEXT_BYTES);
+        self.link.max_fragment = usize::from(limit - 1).min(MAX_PLAINTEXT_BYTES);
         Ok(())
     }
 
@@ -219,7 +219,7 @@ impl Client {
     }
 
     fn read_finished(&mut self, whole: &[u8], body: &[u8]) -> Result<(), Error> {
-        self.keys_may_change()?;
+        self.link.keys_may_change()?;
         let keys = self.handshake_keys.take().ok_or(Error::Crypto("no handshake keys"))?;
         let transcript = self.transcript()?;
         let expected = keys.suite.finished(&keys.server, transcript.hash().as_ref());
@@ -231,10 +231,9 @@ impl Client {
         self.write_second_flight(&keys)?;
         let resumption_hash = self.transcript()?.hash();
         self.resumption = Some(application.resumption(keys.suite, resumption_hash.as_ref()));
-        self.receive = Some(Protection::new(keys.suite, application.server)?);
-        self.send = Some(Protection::new(keys.suite, application.client)?);
-        self.state = State::Open;
-        self.useless_records = 0;
+        self.link.receive = Some(Protection::new(keys.suite, application.server)?);
+        self.link.send = Some(Protection::new(keys.suite, application.client)?);
+        self.link.open();
         self.transcript = None;
         self.events.push_back(Event::Connected {
             alpn: self.facts.alpn.clone(),
@@ -257,13 +256,13 @@ impl Client {
                 vec16(out, |out| extension(out, number.unwrap_or_default(), |_| {}));
             });
             self.transcript()?.add(&settings);
-            send.seal(&mut self.outgoing, record::HANDSHAKE, &settings)?;
+            send.seal(&mut self.link.outgoing, record::HANDSHAKE, &settings)?;
         }
         let verify_data = keys.suite.finished(&keys.client, self.transcript()?.hash().as_ref());
         let mut finished = Vec::new();
         handshake(&mut finished, message::FINISHED, |out| out.extend_from_slice(&verify_data));
         self.transcript()?.add(&finished);
-        send.seal(&mut self.outgoing, record::HANDSHAKE, &finished)
+        send.seal(&mut self.link.outgoing, record::HANDSHAKE, &finished)
     }
 }
 

@@ -15,7 +15,7 @@ fn exchange(pair: &mut Pair) {
     let up: Vec<u8> = (0..50_000_u32).map(|at| at.to_le_bytes()[0]).collect();
     let mut wire = Vec::new();
     pair.client.seal(&up, &mut wire).unwrap();
-    pair.to_server(&wire);
+    pair.hand_to_server(&wire);
     assert_eq!(pair.server_reads(), up);
     pair.server_writes(&up);
     pair.settle().unwrap();
@@ -136,6 +136,6 @@ fn both_ends_close_in_order() {
     pair.client.seal(b"still ours", &mut wire).unwrap();
     pair.client.close().unwrap();
     pair.client.poll_transmit(&mut wire);
-    pair.to_server(&wire);
+    pair.hand_to_server(&wire);
     assert_eq!(pair.server_reads(), b"still ours");
 }

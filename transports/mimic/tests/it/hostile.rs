@@ -63,7 +63,7 @@ fn flight(pki: &Pki, seed: u64) -> (Client, Vec<u8>) {
     let mut pair = Pair::new(pki.options(chromium()), &config, seed);
     let mut wire = Vec::new();
     pair.client.poll_transmit(&mut wire);
-    pair.to_server(&wire);
+    pair.hand_to_server(&wire);
     let mut back = Vec::new();
     while pair.server.wants_write() {
         pair.server.write_tls(&mut back).unwrap();

@@ -12,5 +12,6 @@
 mod captured;
 mod handshakes;
 mod hostile;
+mod responder;
 mod shape;
 mod support;

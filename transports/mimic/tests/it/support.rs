@@ -106,11 +106,9 @@ impl Pair {
             let mut wire = Vec::new();
             self.client.poll_transmit(&mut wire);
             let moved = !wire.is_empty();
-            self.to_server(&wire);
+            self.hand_to_server(&wire);
             let mut back = Vec::new();
-            while self.server.wants_write() {
-                self.server.write_tls(&mut back).unwrap();
-            }
+            self.collect_from_server(&mut back);
             for part in back.chunks(self.portion) {
                 self.client.handle_input(NOW, part)?;
             }
@@ -121,7 +119,13 @@ impl Pair {
         }
     }
 
-    pub(crate) fn to_server(&mut self, mut wire: &[u8]) {
+    fn collect_from_server(&mut self, back: &mut Vec<u8>) {
+        while self.server.wants_write() {
+            self.server.write_tls(back).unwrap();
+        }
+    }
+
+    pub(crate) fn hand_to_server(&mut self, mut wire: &[u8]) {
         while !wire.is_empty() {
             self.server.read_tls(&mut wire).unwrap();
             // A server that refuses us says so by an alert, which it has yet to write.
