@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use commucat_censor::Geography;
+use commucat_censor::{Geography, LinkSpec};
 
 /// Bytes of one capture file, when nothing else is said: about a quarter of an hour of a busy 10 Mbit/s link.
 pub const CAPTURE_BYTES_DEFAULT: u64 = 1 << 30;
@@ -16,6 +16,8 @@ pub const CONGESTION_DEFAULT: &str = "cubic";
 pub struct LabConfig {
     /// Which addresses lie where.
     pub geography: Geography,
+    /// The link between client and world.
+    pub link: LinkSpec,
     /// Everything random in the lab follows from it.
     pub seed: u64,
     /// Time of policies runs this many times faster: 60 makes a residual of three minutes one of three seconds.
@@ -32,6 +34,7 @@ impl Default for LabConfig {
     fn default() -> Self {
         Self {
             geography: Geography::default(),
+            link: LinkSpec::default(),
             seed: 0,
             time_scale: 1.0,
             capture_dir: None,

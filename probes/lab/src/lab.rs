@@ -1,11 +1,21 @@
 //! The lab: three places, a link and a censor between them.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use commucat_censor::{Event, LinkSpec, ProbeOutcome, ProbeRequest};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
 use crate::{
     LabConfig, LabError, Layout, Place, check_privileges,
     namespace::NameFiles,
     network::{self, NetworkPlan},
+    record::{CaptureSummary, EventTotal, EventView},
     tun::{DEVICE_NAME, MTU, Tun},
-    wire::Wire,
+    wire::{Traffic, Wire, WireConfig},
 };
 
 /// A running lab. Dropping it ends everything that runs in it; so does the end of this process, whatever ends it.
@@ -13,13 +23,32 @@ use crate::{
 /// Any number of labs run beside each other: nothing of them has a name outside their namespaces.
 #[derive(Debug)]
 pub struct Lab {
-    // Fields drop in this order: programs die while packets still flow, so that nobody waits for a dead network.
+    // Fields drop in this order: the loop ends before the devices that it reads are gone.
+    wire: Wire,
     client: Place,
     prober: Place,
     world: Place,
-    wire: Wire,
     layout: Layout,
     notes: Vec<String>,
+    probes: Mutex<Option<mpsc::Receiver<ProbeRequest>>>,
+}
+
+/// What a lab saw from its start to its end.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LabSummary {
+    /// How long it ran, in milliseconds.
+    pub ran_ms: u64,
+    /// What went through it.
+    pub traffic: Traffic,
+    /// What the censor did, counted exactly.
+    pub events: Vec<EventTotal>,
+    /// The files that were asked for, each with what became of it.
+    pub captures: Vec<CaptureSummary>,
+    /// Calls of the active prober that were refused because too many waited.
+    pub probes_refused: u64,
+    /// What the system did not allow although the lab can do without, a line each.
+    pub notes: Vec<String>,
 }
 
 impl Lab {
@@ -33,15 +62,25 @@ impl Lab {
         let layout = Layout::new(&config.geography)?;
         let mut notes = Vec::new();
         let mut make = |plan: NetworkPlan| {
-            let (place, tun, said) = make_place(plan, &layout)?;
+            let (place, tun, said) = make_place(&plan, &layout)?;
             notes.extend(said);
             Ok::<_, LabError>((place, tun))
         };
         let (client, client_tun) = make(client_plan(&layout, &config))?;
         let (world, world_tun) = make(world_plan(&layout, &config))?;
         let (prober, prober_tun) = make(prober_plan(&layout, &config))?;
-        let wire = Wire::start([client_tun, world_tun, prober_tun], layout.clone())?;
-        Ok(Self { client, prober, world, wire, layout, notes })
+        let (wire, probes) = Wire::start(WireConfig {
+            client: client_tun,
+            world: world_tun,
+            prober: prober_tun,
+            client_net: layout.client_net,
+            prober_net: layout.prober_net,
+            link: config.link,
+            seed: config.seed,
+            capture_dir: config.capture_dir,
+            capture_bytes_max: config.capture_bytes_max,
+        })?;
+        Ok(Self { wire, client, prober, world, layout, notes, probes: Mutex::new(Some(probes)) })
     }
 
     /// Where the censored user is.
@@ -69,22 +108,86 @@ impl Lab {
         &self.notes
     }
 
-    /// Stops the packet loop and ends everything that runs in the places.
+    /// How long the lab has run: the time in which events are told.
+    pub fn elapsed(&self) -> Duration {
+        self.wire.elapsed()
+    }
+
+    /// What went through so far.
+    pub fn traffic(&self) -> Traffic {
+        self.wire.shared().seen().traffic
+    }
+
+    /// The number that the next event will have: a point to read from.
+    pub fn next_event(&self) -> u64 {
+        self.wire.shared().events.next()
+    }
+
+    /// Events from a point on: 0, what [`Lab::next_event`] gave, or what the last view says. The latest 4096 are kept.
+    pub fn events_since(&self, point: u64) -> EventView {
+        self.wire.shared().events.since(point)
+    }
+
+    /// The first event from a point on that is wanted; waits for it at most this long.
+    pub fn wait_for_event(
+        &self,
+        point: u64,
+        limit: Duration,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Option<Event> {
+        self.wire.shared().events.wait(point, limit, wanted)
+    }
+
+    /// What the censor did since the start, counted exactly.
+    pub fn event_totals(&self) -> Vec<EventTotal> {
+        self.wire.shared().events.totals()
+    }
+
+    /// The calls of the active prober, to whoever takes them first. Calls that nobody takes are refused and counted.
+    pub fn probe_requests(&self) -> Option<mpsc::Receiver<ProbeRequest>> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Tells the censor what its prober found.
+    ///
+    /// # Errors
+    /// [`LabError::Stopped`].
+    pub fn answer_probe(&self, outcome: ProbeOutcome) -> Result<(), LabError> {
+        self.wire.outcome(outcome)
+    }
+
+    /// Changes the link; packets that are under way arrive. The new one is in force when this returns.
+    ///
+    /// # Errors
+    /// [`LabError::Stopped`].
+    pub fn set_link(&self, link: LinkSpec, seed: u64) -> Result<(), LabError> {
+        self.wire.replace(link, seed)
+    }
+
+    /// Ends everything and says what was seen.
     ///
     /// # Errors
     /// [`LabError::Loop`] when the packet loop had ended by itself.
-    pub fn stop(self) -> Result<(), LabError> {
-        let Self { client, prober, world, wire, .. } = self;
-        drop((client, prober, world));
-        wire.stop()
+    pub fn stop(self) -> Result<LabSummary, LabError> {
+        let ran = self.elapsed();
+        let events = self.event_totals();
+        let seen = self.wire.stop()?;
+        Ok(LabSummary {
+            ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+            traffic: seen.traffic,
+            events,
+            captures: seen.captures,
+            probes_refused: seen.probes_refused,
+            notes: self.notes,
+        })
     }
 }
 
-fn make_place(plan: NetworkPlan, layout: &Layout) -> Result<(Place, Tun, Vec<String>), LabError> {
+fn make_place(plan: &NetworkPlan, layout: &Layout) -> Result<(Place, Tun, Vec<String>), LabError> {
     let place = Place::make(plan.place, plan.address, name_files(layout))?;
     let (tun, notes) = place.run(|| {
         let tun = Tun::make(plan.place)?;
-        let notes = network::configure(&plan)?;
+        let notes = network::configure(plan)?;
         Ok::<_, LabError>((tun, notes))
     })??;
     Ok((place, tun, notes))

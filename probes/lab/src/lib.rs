@@ -14,12 +14,16 @@ mod namespace;
 mod network;
 mod place;
 mod privilege;
+mod record;
+pub mod truth;
 mod tun;
 mod wire;
 
 pub use config::{CAPTURE_BYTES_DEFAULT, CONGESTION_DEFAULT, LabConfig};
 pub use error::{GeographyProblem, LabError};
-pub use lab::Lab;
+pub use lab::{Lab, LabSummary};
 pub use layout::Layout;
 pub use place::{Place, PlaceChild, PlaceCommand, PlaceRuntime};
 pub use privilege::{Missing, Privilege, check_privileges, ensure_privileges};
+pub use record::{CaptureSummary, EventTotal, EventView};
+pub use wire::{Count, Traffic};

@@ -187,7 +187,7 @@ fn default_of(address: IpAddr) -> Cidr {
         IpAddr::V4(_) => IpAddr::from([0; 4]),
         IpAddr::V6(_) => IpAddr::from([0; 16]),
     };
-    Cidr::new(any, 0).unwrap_or(Cidr::host(any))
+    Cidr::new(any, 0).unwrap_or_else(|| Cidr::host(any))
 }
 
 fn io_error(error: &rtnetlink::Error) -> io::Error {

@@ -11,3 +11,4 @@
 
 mod places;
 mod support;
+mod truth;
