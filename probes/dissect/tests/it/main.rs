@@ -6,3 +6,4 @@ mod hellos;
 mod initials;
 mod names;
 mod packets;
+mod shapes;
