@@ -7,3 +7,4 @@ mod initials;
 mod names;
 mod packets;
 mod shapes;
+mod written_hellos;
