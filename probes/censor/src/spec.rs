@@ -7,17 +7,18 @@
 mod error;
 mod places;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::places::{byte_range, names, nets, queue};
+pub(crate) use self::places::{Names, Places, byte_range, ports, queue};
 pub use self::{error::SpecError, places::Queue};
+use crate::parameter::{Kind, Parameter, parse_duration};
 
 /// The longest text of a chain, in bytes: room for thousands of names.
-pub const TEXT_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const TEXT_BYTES_MAX: usize = 256 * 1024;
 /// The most policies in a chain.
-pub const CHAIN_LENGTH_MAX: usize = 64;
+pub(crate) const CHAIN_LENGTH_MAX: usize = 64;
 
 /// One policy with the parameters that are set, as text. Whether they exist is for the judge to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,12 +28,15 @@ pub struct PolicySpec {
     pub name: String,
     /// Parameters and their values.
     pub params: BTreeMap<String, String>,
+    /// Values that a profile of the table has for the defaults of the policy. Like those, and unlike `params`, they
+    /// follow the time scale. They are no part of the text.
+    pub presets: BTreeMap<String, String>,
 }
 
 impl PolicySpec {
     /// A policy with no parameter set.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), params: BTreeMap::new() }
+        Self { name: name.into(), params: BTreeMap::new(), presets: BTreeMap::new() }
     }
 
     /// The same with one more parameter; one that is set already is replaced.
@@ -42,9 +46,36 @@ impl PolicySpec {
         self
     }
 
+    /// The same with one more value in place of a default.
+    #[must_use]
+    pub fn preset(mut self, parameter: impl Into<String>, value: impl Into<String>) -> Self {
+        self.presets.insert(parameter.into(), value.into());
+        self
+    }
+
     /// The value that is set for the parameter.
     pub fn get(&self, parameter: &str) -> Option<&str> {
-        self.params.get(parameter).map(String::as_str)
+        self.params.get(parameter).or_else(|| self.presets.get(parameter)).map(String::as_str)
+    }
+
+    /// What a judge with this time scale is given: what is set as it is, presets that are penalties scaled.
+    pub fn given(&self, declared: &[Parameter], time_scale: f64) -> Cow<'_, BTreeMap<String, String>> {
+        if self.presets.is_empty() {
+            return Cow::Borrowed(&self.params);
+        }
+        let is_penalty =
+            |name: &str| declared.iter().any(|one| one.name == name && one.kind == Kind::Penalty);
+        let scaled = |name: &str, value: &str| {
+            let penalty = parse_duration(value).filter(|_| is_penalty(name))?;
+            Some(format!("{}s", penalty.as_secs_f64() * time_scale))
+        };
+        let presets = self.presets.iter().map(|(name, value)| {
+            let value = scaled(name, value).unwrap_or_else(|| value.clone());
+            (name.clone(), value)
+        });
+        let mut given: BTreeMap<_, _> = presets.collect();
+        given.extend(self.params.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Cow::Owned(given)
     }
 }
 
@@ -99,9 +130,11 @@ impl FromStr for PolicySpec {
 }
 
 impl fmt::Display for PolicySpec {
+    /// With the presets, as if they were set.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.name)?;
-        for (index, (parameter, value)) in self.params.iter().enumerate() {
+        let presets = self.presets.iter().filter(|(parameter, _value)| !self.params.contains_key(*parameter));
+        for (index, (parameter, value)) in self.params.iter().chain(presets).enumerate() {
             let join = if index == 0 { '?' } else { '&' };
             write!(formatter, "{join}{}={}", encoded(parameter), encoded(value))?;
         }
@@ -196,6 +229,19 @@ mod tests {
         }
         assert!(matches!(parse_chain(&"a+".repeat(80)[..159]), Err(SpecError::TooLarge { .. })));
         assert!(matches!(parse_chain(&"a".repeat(TEXT_BYTES_MAX + 1)), Err(SpecError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn presets_follow_the_time_scale_and_what_is_set_does_not() {
+        let parameter = |name, kind| Parameter { name, kind, default: "1s", about: "", source: "" };
+        let declared = [parameter("residual", Kind::Penalty), parameter("race", Kind::Time)];
+        let spec = PolicySpec::new("sample").preset("residual", "75s").preset("race", "5ms");
+        let given = spec.given(&declared, 0.1);
+        assert_eq!(given.get("residual").map(String::as_str), Some("7.5s"));
+        assert_eq!(given.get("race").map(String::as_str), Some("5ms"));
+        let spec = spec.with("residual", "75s");
+        assert_eq!(spec.given(&declared, 0.1).get("residual").map(String::as_str), Some("75s"));
+        assert_eq!(spec.to_string(), "sample?residual=75s&race=5ms");
     }
 
     proptest! {

@@ -1,0 +1,178 @@
+//! `ru-mobile-wl`: on mobile networks, while the lists are on, only what goes to listed addresses arrives (Russia, since
+//! September 2025).
+//!
+//! A connection to an address off the list opens, and then everything the client sends on it vanishes, the hello first;
+//! some carriers answer with a reset. UDP and ICMP to such addresses vanish at once; the resolver that clients are told
+//! to use answers. With `match` the name in the hello can decide instead, or too.
+//!
+//! Known from field reports only (net4people/bbs 516, 579): carriers differ and the lists are not public.
+
+use super::{Entry, silence::silence};
+use crate::{
+    event::{Side, Why},
+    flow::Flow,
+    hello::Reassembly,
+    parameter::{Kind, Parameter, Values},
+    policy::{Action, Cx, Policy, Reset, Seen},
+    reassembly::PREFIX_BYTES_MAX,
+    spec::{Names, Places, SpecError},
+};
+
+/// The type of a TLS record that carries a handshake (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+pub(crate) const ENTRY: Entry = Entry {
+    name: "ru-mobile-wl",
+    about: "lets connections open, and data pass only to listed addresses or names",
+    parameters: &[
+        Parameter {
+            name: "match",
+            kind: Kind::Choice(&["address", "name", "both", "either"]),
+            default: "address",
+            about: "what must be listed: the address, the name in the hello, both, or one of them",
+            source: "field reports: carriers differ",
+        },
+        Parameter {
+            name: "nets",
+            kind: Kind::Words,
+            default: "white",
+            about: "listed networks",
+            source: "choice of this lab; the real list is not public",
+        },
+        Parameter {
+            name: "names",
+            kind: Kind::Words,
+            default: "white",
+            about: "listed names",
+            source: "choice of this lab; the real list is not public",
+        },
+        Parameter {
+            name: "spared",
+            kind: Kind::Words,
+            default: "domestic,resolver",
+            about: "networks that are never judged",
+            source: "field reports: the country's own sites and the carrier's resolver",
+        },
+        Parameter {
+            name: "udp",
+            kind: Kind::Flag,
+            default: "false",
+            about: "whether UDP passes off the list",
+            source: "field reports: dead, a foreign resolver sometimes alive",
+        },
+        Parameter {
+            name: "answer",
+            kind: Kind::Choice(&["drop", "reset"]),
+            default: "drop",
+            about: "whether the client is told by a reset",
+            source: "field reports: carriers differ",
+        },
+    ],
+    build,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Must {
+    Address,
+    Name,
+    Both,
+    Either,
+}
+
+#[derive(Debug)]
+struct Whitelist {
+    must: Must,
+    nets: Places,
+    names: Names,
+    spared: Places,
+    udp: bool,
+    reset: bool,
+}
+
+fn build(values: &Values) -> Result<Box<dyn Policy>, SpecError> {
+    let must = match values.choice("match")? {
+        "name" => Must::Name,
+        "both" => Must::Both,
+        "either" => Must::Either,
+        _ => Must::Address,
+    };
+    Ok(Box::new(Whitelist {
+        must,
+        nets: Places::read(values, "nets")?,
+        names: Names::read(values, "names")?,
+        spared: Places::read(values, "spared")?,
+        udp: values.flag("udp")?,
+        reset: values.choice("answer")? == "reset",
+    }))
+}
+
+/// What is known of a connection so far.
+enum Judgment {
+    Passes,
+    Waits,
+    Dies(&'static str),
+}
+
+impl Whitelist {
+    fn judge(&self, cx: &Cx<'_>, flow: &Flow) -> Judgment {
+        let is_listed = self.nets.contain(flow.world_ip(), cx.geography(), cx.lists());
+        match (self.must, is_listed) {
+            (Must::Address | Must::Either, true) => Judgment::Passes,
+            (Must::Address | Must::Both, false) => Judgment::Dies("address"),
+            (Must::Both, true) | (Must::Name, _) | (Must::Either, false) => self.judge_name(cx, flow),
+        }
+    }
+
+    fn judge_name(&self, cx: &Cx<'_>, flow: &Flow) -> Judgment {
+        if let Some(hello) = flow.hello(Reassembly::TcpTls) {
+            let is_listed = hello.server_name().is_some_and(|name| self.names.contain(name, cx.lists()));
+            return if is_listed { Judgment::Passes } else { Judgment::Dies("name") };
+        }
+        let prefix = flow.prefix(Side::Client);
+        let may_be_tls = prefix.first().is_none_or(|first| *first == TLS_HANDSHAKE);
+        let is_over = flow.payload_bytes().client >= PREFIX_BYTES_MAX as u64;
+        if may_be_tls && !is_over { Judgment::Waits } else { Judgment::Dies("no hello") }
+    }
+}
+
+impl Policy for Whitelist {
+    fn on_packet(&mut self, cx: &mut Cx<'_>, seen: &Seen<'_>, flow: &mut Flow) -> Action {
+        if self.spared.contain(flow.world_ip(), cx.geography(), cx.lists()) || (self.udp && !flow.is_tcp()) {
+            cx.ignore();
+            return Action::Pass;
+        }
+        if flow.is_tcp() && (!seen.from_client() || seen.payload().is_empty()) {
+            return Action::Pass;
+        }
+        let judgment = if flow.is_tcp() {
+            self.judge(cx, flow)
+        } else if self.nets.contain(flow.world_ip(), cx.geography(), cx.lists()) {
+            Judgment::Passes
+        } else {
+            Judgment::Dies("address")
+        };
+        match judgment {
+            Judgment::Waits => Action::Pass,
+            Judgment::Passes => {
+                cx.ignore();
+                Action::Pass
+            }
+            Judgment::Dies(unlisted) => {
+                if self.reset {
+                    Reset::client(1).packets(seen, false).into_iter().for_each(|packet| cx.inject(packet));
+                }
+                silence(Why::new().and("unlisted", unlisted))
+            }
+        }
+    }
+
+    fn on_stray(&mut self, cx: &mut Cx<'_>, seen: &Seen<'_>) -> Action {
+        let world = if seen.from_client() { seen.packet().destination } else { seen.packet().source };
+        let (map, lists) = (cx.geography(), cx.lists());
+        if self.spared.contain(world, map, lists) || self.nets.contain(world, map, lists) {
+            Action::Pass
+        } else {
+            Action::Drop(Why::new().and("unlisted", "address"))
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `volume-ban`: bans every foreign address with much traffic, whatever it speaks (Turkmenistan; Iran's largest mobile
+//! network in proportion to connections).
+//!
+//! Bytes of both directions and connections of all clients count, per server's address, in windows of `window`. At the
+//! limit the address is banned: nothing passes to or from it.
+//!
+//! Known from field reports only (net4people/bbs 523): bans after 20 to 150 GB, for hours to weeks. The defaults are far
+//! smaller, so that a lab can reach them; the ban of a day and the window are guesses.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::Entry;
+use crate::{
+    bounded::Bounded,
+    event::Why,
+    flow::{Flow, PerFlow},
+    parameter::{Kind, Parameter, Values},
+    policy::{Action, Cx, Policy, Seen},
+    residual::{Kill, Scope, Sentence},
+    spec::{Places, SpecError},
+};
+
+/// Addresses that are counted; the one that was not used for longest is forgotten first.
+const ADDRESSES_MAX: usize = 64 * 1024;
+
+pub(crate) const ENTRY: Entry = Entry {
+    name: "volume-ban",
+    about: "bans foreign addresses with much traffic or many connections",
+    parameters: &[
+        Parameter {
+            name: "bytes",
+            kind: Kind::Bytes,
+            default: "1GB",
+            about: "IP bytes of both directions that pass in a window; 0 does not count them",
+            source: "scaled; net4people/bbs 523: 20 to 150 GB",
+        },
+        Parameter {
+            name: "conns",
+            kind: Kind::Count,
+            default: "200",
+            about: "flows that pass in a window; 0 does not count them",
+            source: "choice of this lab",
+        },
+        Parameter {
+            name: "window",
+            kind: Kind::Penalty,
+            default: "24h",
+            about: "how long traffic is added up",
+            source: "choice of this lab",
+        },
+        Parameter {
+            name: "ban",
+            kind: Kind::Penalty,
+            default: "24h",
+            about: "how long an address is banned",
+            source: "net4people/bbs 523: hours to weeks",
+        },
+        Parameter {
+            name: "to",
+            kind: Kind::Words,
+            default: "foreign",
+            about: "networks of servers that are judged",
+            source: "net4people/bbs 523: any foreign address",
+        },
+    ],
+    build,
+};
+
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    since: Duration,
+    bytes: u64,
+    flows: u64,
+}
+
+#[derive(Debug)]
+struct VolumeBan {
+    bytes: u64,
+    flows: u64,
+    window: Duration,
+    ban: Duration,
+    to: Places,
+    used: Bounded<IpAddr, Usage>,
+    counted: PerFlow<bool>,
+}
+
+fn build(values: &Values) -> Result<Box<dyn Policy>, SpecError> {
+    Ok(Box::new(VolumeBan {
+        bytes: values.number("bytes")?,
+        flows: values.number("conns")?,
+        window: values.duration("window")?,
+        ban: values.duration("ban")?,
+        to: Places::read(values, "to")?,
+        used: Bounded::new(ADDRESSES_MAX),
+        counted: PerFlow::default(),
+    }))
+}
+
+impl VolumeBan {
+    fn add(&mut self, now: Duration, flow: &Flow, packet_bytes: usize) -> Usage {
+        let is_new = !std::mem::replace(self.counted.of(flow), true);
+        let address = flow.world_ip();
+        let known = self.used.get(&address).filter(|used| now.saturating_sub(used.since) < self.window);
+        let mut used = known.copied().unwrap_or(Usage { since: now, bytes: 0, flows: 0 });
+        used.bytes = used.bytes.saturating_add(packet_bytes as u64);
+        used.flows = used.flows.saturating_add(u64::from(is_new));
+        self.used.insert(address, used);
+        used
+    }
+}
+
+impl Policy for VolumeBan {
+    fn on_packet(&mut self, cx: &mut Cx<'_>, seen: &Seen<'_>, flow: &mut Flow) -> Action {
+        if !self.to.contain(flow.world_ip(), cx.geography(), cx.lists()) {
+            cx.ignore();
+            return Action::Pass;
+        }
+        let used = self.add(cx.now(), flow, seen.len());
+        let is_over = |limit: u64, used: u64| limit > 0 && used > limit;
+        if !is_over(self.bytes, used.bytes) && !is_over(self.flows, used.flows) {
+            return Action::Pass;
+        }
+        self.used.remove(&flow.world_ip());
+        let why = Why::new()
+            .and("bytes", used.bytes)
+            .and("bytes_limit", self.bytes)
+            .and("conns", used.flows)
+            .and("conns_limit", self.flows);
+        Action::Kill(Sentence::new(Scope::Address, Kill::DropBoth, self.ban, why))
+    }
+
+    fn on_flow_end(&mut self, _cx: &mut Cx<'_>, flow: &Flow) {
+        self.counted.forget(flow);
+    }
+}
