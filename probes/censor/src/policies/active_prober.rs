@@ -195,3 +195,90 @@ impl Policy for Prober {
         cx.condemn(target, sentence);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        event::Why,
+        policy::{ProbeKind, ProbeOutcome},
+        profile::Profile,
+        testing::{Bench, hello, random_bytes},
+    };
+
+    const BRIDGE: &str = "203.0.113.10";
+
+    fn calls(chain: &str, first: &[u8]) -> usize {
+        let mut bench = Bench::new(chain);
+        let mut flow = bench.connect(BRIDGE, 8388);
+        flow.client_says(&mut bench, first);
+        flow.exchange(&mut bench, 3);
+        assert!(flow.is_untouched(), "the flow itself passes");
+        bench.probes().len()
+    }
+
+    #[test]
+    fn lengths_from_160_to_700_of_random_bytes_call() {
+        for (length, expected) in [(159, 0), (160, 1), (400, 1), (700, 1), (701, 0)] {
+            assert_eq!(calls("active-prober", &random_bytes(length)), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_look_random_does_not_call() {
+        let text = b"POST / HTTP/1.1\r\nHost: innocent.example\r\n".repeat(6);
+        let one_value = [0x8b_u8; 300];
+        for first in [&hello("innocent.example")[..], &text, &one_value] {
+            assert_eq!(calls("active-prober", first), 0);
+        }
+        assert_eq!(calls("active-prober?to=cdn", &random_bytes(300)), 0);
+        assert_eq!(calls("active-prober?p=0", &random_bytes(300)), 0);
+        assert_eq!(calls("active-prober?trigger=tls", &random_bytes(300)), 0);
+        assert_eq!(calls("active-prober?trigger=tls", &hello("innocent.example")), 1);
+        assert_eq!(calls("active-prober?trigger=any", &random_bytes(300)), 1);
+    }
+
+    #[test]
+    fn the_call_bears_target_and_first_flight_and_is_not_repeated_at_once() {
+        let mut bench = Bench::new("active-prober?probes=replay&pause=60s");
+        for _time in 0..3 {
+            let mut flow = bench.connect(BRIDGE, 8388);
+            flow.client_says(&mut bench, &random_bytes(300));
+        }
+        let probes = bench.probes();
+        assert_eq!(probes.len(), 1);
+        assert_eq!(
+            (probes[0].kind, probes[0].target.to_string()),
+            (ProbeKind::Replay, format!("{BRIDGE}:8388"))
+        );
+        assert_eq!(probes[0].first_flight, random_bytes(300));
+        bench.pass(Duration::from_secs(60));
+        let mut flow = bench.connect(BRIDGE, 8388);
+        flow.client_says(&mut bench, &random_bytes(300));
+        assert_eq!(bench.probes().len(), 1);
+    }
+
+    #[test]
+    fn a_server_that_is_found_out_is_banned_and_another_is_not() {
+        for (suspicious, lost) in [(true, true), (false, false)] {
+            let mut bench = Bench::new("active-prober?ban=1h");
+            let mut flow = bench.connect(BRIDGE, 8388);
+            flow.client_says(&mut bench, &random_bytes(300));
+            let id = bench.probes()[0].id;
+            bench.answer_probe(&ProbeOutcome::new(id, suspicious, Why::new().and("r1", "answered")));
+            flow.exchange(&mut bench, 1);
+            assert_eq!(flow.lost > 0, lost);
+            assert_eq!(!bench.connect(BRIDGE, 8388).is_untouched(), lost);
+            assert!(bench.connect(BRIDGE, 443).is_untouched(), "another port");
+            bench.pass(Duration::from_secs(3601));
+            assert!(bench.connect(BRIDGE, 8388).is_untouched());
+        }
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other() {
+        let error = Profile::parse("active-prober?bytes-min=800").unwrap_err().to_string();
+        assert!(error.contains("at most bytes-max"), "{error}");
+    }
+}

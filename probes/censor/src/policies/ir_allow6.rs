@@ -96,3 +96,61 @@ impl Policy for Allow {
         silence(Why::new().and("packets", count).and("limit", self.packets))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_dissect::ip::TcpFlags;
+
+    use crate::{
+        event::Side,
+        judge::Decision,
+        profile::Profile,
+        testing::{Bench, hello, random_bytes},
+    };
+
+    const BRIDGE: &str = "203.0.113.10";
+
+    #[test]
+    fn the_sixth_packet_passes_and_the_seventh_does_not() {
+        let mut bench = Bench::new("ir-allow6");
+        let mut victim = bench.connect(BRIDGE, 8388);
+        for _packet in 3..6 {
+            victim.segment(&mut bench, Side::Client, TcpFlags::PSH_ACK, &random_bytes(100));
+        }
+        assert!(victim.is_untouched());
+        for side in [Side::World, Side::Client] {
+            assert_eq!(victim.segment(&mut bench, side, TcpFlags::ACK, &[]), Decision::Drop);
+        }
+    }
+
+    #[test]
+    fn known_beginnings_live() {
+        let disguised = [&b"GET / HTTP/1.1\r\n\r\n"[..], &random_bytes(300)].concat();
+        let mut bench = Bench::new("ir-allow6");
+        for (first, passes) in [
+            (&hello("innocent.example")[..], true),
+            (&disguised, true),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", false),
+            (&random_bytes(300), false),
+        ] {
+            let mut flow = bench.connect(BRIDGE, 443);
+            flow.client_says(&mut bench, first);
+            flow.exchange(&mut bench, 10);
+            assert_eq!(flow.is_untouched(), passes);
+        }
+        let mut home = bench.connect("198.18.0.10", 22);
+        home.exchange(&mut bench, 10);
+        assert!(home.is_untouched());
+        let mut bench = Bench::new("ir-allow6?known=ssh");
+        let mut ssh = bench.connect(BRIDGE, 22);
+        ssh.client_says(&mut bench, b"SSH-2.0-OpenSSH_9.2\r\n");
+        ssh.exchange(&mut bench, 10);
+        assert!(ssh.is_untouched());
+    }
+
+    #[test]
+    fn only_protocols_it_can_tell() {
+        let error = Profile::parse("ir-allow6?known=http,ftp").unwrap_err().to_string();
+        assert!(error.contains("`dns`"), "{error}");
+    }
+}

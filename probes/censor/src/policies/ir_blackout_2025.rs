@@ -78,3 +78,60 @@ impl Policy for Blackout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_dissect::craft::{self, EchoSpec};
+
+    use crate::{
+        event::Side,
+        judge::Decision,
+        testing::{Bench, CLIENT, random_bytes},
+    };
+
+    const BRIDGE: &str = "203.0.113.10";
+
+    #[test]
+    fn only_three_ports_are_forwarded_abroad() {
+        let mut bench = Bench::new("ir-blackout-2025");
+        for (address, port, passes) in [
+            (BRIDGE, 443, true),
+            (BRIDGE, 80, true),
+            (BRIDGE, 8443, false),
+            (BRIDGE, 22, false),
+            ("198.18.0.10", 22, true),
+        ] {
+            let mut connection = bench.connect(address, port);
+            connection.exchange(&mut bench, 3);
+            assert_eq!(connection.is_untouched(), passes, "tcp {address} {port}");
+            assert_eq!(connection.resets_to_client, 0);
+        }
+        for (address, port, passes) in [
+            ("192.0.2.53", 53, true),
+            (BRIDGE, 443, false),
+            (BRIDGE, 51820, false),
+            ("198.18.0.10", 443, true),
+        ] {
+            let mut flow = bench.datagrams(address, port);
+            flow.client_says(&mut bench, &random_bytes(148));
+            assert_eq!(flow.lost == 0, passes, "udp {address} {port}");
+        }
+    }
+
+    #[test]
+    fn pings_abroad_vanish() {
+        let mut bench = Bench::new("ir-blackout-2025");
+        for (address, passes) in [(BRIDGE, false), ("198.18.0.10", true)] {
+            let ping = craft::icmp_echo(&EchoSpec {
+                source: CLIENT.into(),
+                destination: address.parse().unwrap(),
+                ttl: 64,
+                reply: false,
+                identifier: 1,
+                sequence: 1,
+                payload: b"ping",
+            });
+            assert_eq!(bench.send(Side::Client, &ping) == Decision::Forward, passes, "{address}");
+        }
+    }
+}

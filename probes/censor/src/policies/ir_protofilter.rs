@@ -127,3 +127,78 @@ impl Policy for Filter {
         self.heads.forget(flow);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        profile::Profile,
+        testing::{Bench, Connection, hello, random_bytes},
+    };
+
+    const BRIDGE: &str = "203.0.113.10";
+
+    fn talk(bench: &mut Bench, port: u16, packets: &[&[u8]]) -> Connection {
+        let mut connection = bench.connect(BRIDGE, port);
+        for packet in packets {
+            connection.client_says(bench, packet);
+        }
+        connection
+    }
+
+    #[test]
+    fn ssh_on_a_judged_port_dies_at_its_second_packet() {
+        let mut bench = Bench::new("ir-protofilter");
+        let mut victim = talk(&mut bench, 443, &[b"SSH-2.0-OpenSSH_9.2\r\n"]);
+        assert!(victim.is_untouched(), "the first packet passes");
+        victim.client_says(&mut bench, &random_bytes(800));
+        assert_eq!(victim.lost, 1);
+        let mut elsewhere = talk(&mut bench, 22, &[b"SSH-2.0-OpenSSH_9.2\r\n", &random_bytes(800)]);
+        elsewhere.exchange(&mut bench, 5);
+        assert!(elsewhere.is_untouched());
+    }
+
+    #[test]
+    fn the_three_protocols_pass_on_any_of_the_ports() {
+        let dns = [&[0, 29][..], &[7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &[0; 17]].concat();
+        let mut bench = Bench::new("ir-protofilter");
+        for port in [53, 80, 443] {
+            for first in [&hello("innocent.example")[..], b"GET / HTTP/1.1\r\n\r\n", &dns] {
+                let mut innocent = talk(&mut bench, port, &[first, &random_bytes(500)]);
+                innocent.exchange(&mut bench, 5);
+                assert!(innocent.is_untouched(), "{port}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_packets_count_together_and_three_do_not() {
+        let mut bench = Bench::new("ir-protofilter");
+        assert!(talk(&mut bench, 80, &[b"GE", b"T / HTTP/1.1\r\n\r\n", b"more"]).is_untouched());
+        assert!(!talk(&mut bench, 80, &[b"G", b"E", b"T / HTTP/1.1\r\n\r\n"]).is_untouched());
+        assert!(!talk(&mut bench, 80, &[b"GET ", b"/ H"]).is_untouched(), "seven bytes are no HTTP");
+        assert!(talk(&mut bench, 80, &[b"GET ", b"/ HT"]).is_untouched(), "eight are");
+    }
+
+    #[test]
+    fn each_packet_of_the_victim_begins_the_time_anew() {
+        let mut bench = Bench::new("ir-protofilter?residual=10s");
+        let mut victim = talk(&mut bench, 443, &[&random_bytes(100), &random_bytes(100)]);
+        for lost in 2..5 {
+            bench.pass(Duration::from_secs(9));
+            victim.client_says(&mut bench, &random_bytes(100));
+            assert_eq!(victim.lost, lost);
+        }
+        bench.pass(Duration::from_secs(11));
+        victim.client_says(&mut bench, &random_bytes(100));
+        assert_eq!(victim.lost, 4, "after ten silent seconds the box has forgotten");
+        assert!(talk(&mut bench, 443, &[&hello("innocent.example")]).is_untouched());
+    }
+
+    #[test]
+    fn ports_are_ports() {
+        let error = Profile::parse("ir-protofilter?ports=https").unwrap_err().to_string();
+        assert!(error.contains("ports joined by commas"), "{error}");
+    }
+}

@@ -113,3 +113,56 @@ impl Policy for Lists2026 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::testing::{Bench, Connection, hello, initial};
+
+    const BRIDGE: &str = "203.0.113.10";
+    const HOME: &str = "198.18.0.10";
+
+    fn tls(bench: &mut Bench, address: &str, name: &str) -> Connection {
+        let mut connection = bench.connect(address, 443);
+        connection.client_says(bench, &hello(name));
+        connection
+    }
+
+    #[test]
+    fn whoever_is_not_on_the_list_reaches_only_listed_addresses() {
+        let mut bench = Bench::new("ir-wl-2026");
+        assert!(tls(&mut bench, BRIDGE, "innocent.example").lost >= 2, "the SYN vanishes already");
+        assert!(tls(&mut bench, HOME, "innocent.example").is_untouched());
+        for (address, port, passes) in [(BRIDGE, 53, false), ("192.0.2.53", 53, true)] {
+            let mut flow = bench.datagrams(address, port);
+            flow.client_says(&mut bench, b"question");
+            assert_eq!(flow.lost == 0, passes, "{address}");
+        }
+        let mut bench = Bench::new("ir-wl-2026?sources=client");
+        assert!(tls(&mut bench, BRIDGE, "innocent.example").is_untouched());
+    }
+
+    #[test]
+    fn a_blocked_name_costs_the_address_a_minute() {
+        let mut bench = Bench::new("ir-wl-2026?sources=client");
+        assert!(tls(&mut bench, BRIDGE, "blocked.example").lost > 0);
+        assert!(!tls(&mut bench, BRIDGE, "innocent.example").is_untouched());
+        assert!(tls(&mut bench, "203.0.113.11", "innocent.example").is_untouched());
+        bench.pass(Duration::from_secs(60));
+        assert!(tls(&mut bench, BRIDGE, "innocent.example").is_untouched());
+        let mut quic = bench.datagrams(BRIDGE, 443);
+        quic.client_says(&mut bench, &initial("innocent.example"));
+        assert_eq!(quic.lost, 0);
+        quic.client_says(&mut bench, &initial("blocked.example"));
+        assert_eq!(quic.lost, 1);
+    }
+
+    #[test]
+    fn the_penalty_follows_the_time_scale() {
+        let mut bench = Bench::scaled("ir-wl-2026?sources=client", 0.1);
+        assert!(tls(&mut bench, BRIDGE, "blocked.example").lost > 0);
+        bench.pass(Duration::from_millis(6_100));
+        assert!(tls(&mut bench, BRIDGE, "innocent.example").is_untouched());
+    }
+}

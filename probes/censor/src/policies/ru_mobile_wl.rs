@@ -176,3 +176,90 @@ impl Policy for Whitelist {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_dissect::craft::{self, EchoSpec};
+
+    use crate::{
+        event::Side,
+        judge::Decision,
+        testing::{Bench, CLIENT, Connection, hello, random_bytes, records},
+    };
+
+    const BRIDGE: &str = "203.0.113.10";
+    const HOME: &str = "198.18.0.10";
+
+    fn tls(bench: &mut Bench, address: &str, name: &str) -> Connection {
+        let mut connection = bench.connect(address, 443);
+        assert!(connection.is_untouched(), "connections open");
+        connection.client_says(bench, &hello(name));
+        connection
+    }
+
+    #[test]
+    fn a_connection_opens_and_the_hello_vanishes() {
+        let mut bench = Bench::new("ru-mobile-wl");
+        let victim = tls(&mut bench, BRIDGE, "innocent.example");
+        assert!(victim.lost > 0 && victim.resets_to_client == 0);
+        let mut raw = bench.connect(BRIDGE, 8388);
+        raw.client_says(&mut bench, &random_bytes(100));
+        assert!(raw.lost > 0);
+        assert!(tls(&mut bench, HOME, "innocent.example").is_untouched());
+        let mut listed = Bench::new("ru-mobile-wl?nets=203.0.113.0/28");
+        assert!(tls(&mut listed, BRIDGE, "innocent.example").is_untouched());
+    }
+
+    #[test]
+    fn the_name_can_decide() {
+        for (chain, name, passes) in [
+            ("ru-mobile-wl?match=name", "domestic.example", true),
+            ("ru-mobile-wl?match=name", "innocent.example", false),
+            ("ru-mobile-wl?match=either", "domestic.example", true),
+            ("ru-mobile-wl?match=both", "domestic.example", false),
+            ("ru-mobile-wl?match=both&nets=foreign", "domestic.example", true),
+            ("ru-mobile-wl?match=both&nets=foreign", "innocent.example", false),
+        ] {
+            let mut bench = Bench::new(chain);
+            assert_eq!(tls(&mut bench, BRIDGE, name).is_untouched(), passes, "{chain} {name}");
+            let mut cut = bench.connect(BRIDGE, 443);
+            cut.client_says(&mut bench, &records(&hello(name), 20));
+            assert_eq!(cut.is_untouched(), passes, "{chain} {name}, cut into records");
+        }
+        let mut bench = Bench::new("ru-mobile-wl?match=name");
+        let mut raw = bench.connect(BRIDGE, 443);
+        raw.client_says(&mut bench, b"no hello");
+        assert!(raw.lost > 0);
+    }
+
+    #[test]
+    fn udp_and_ping_go_only_to_listed_addresses() {
+        let mut bench = Bench::new("ru-mobile-wl");
+        for (address, port, passes) in [(BRIDGE, 443, false), ("192.0.2.53", 53, true), (HOME, 443, true)] {
+            let mut flow = bench.datagrams(address, port);
+            flow.client_says(&mut bench, b"question");
+            assert_eq!(flow.lost == 0, passes, "{address}");
+            let ping = craft::icmp_echo(&EchoSpec {
+                source: CLIENT.into(),
+                destination: address.parse().unwrap(),
+                ttl: 64,
+                reply: false,
+                identifier: 1,
+                sequence: 1,
+                payload: b"ping",
+            });
+            assert_eq!(bench.send(Side::Client, &ping) == Decision::Forward, passes, "{address}");
+        }
+        let mut bench = Bench::new("ru-mobile-wl?udp=yes");
+        let mut flow = bench.datagrams(BRIDGE, 443);
+        flow.client_says(&mut bench, b"question");
+        assert_eq!(flow.lost, 0);
+    }
+
+    #[test]
+    fn some_carriers_reset() {
+        let mut bench = Bench::new("ru-mobile-wl?answer=reset");
+        let victim = tls(&mut bench, BRIDGE, "innocent.example");
+        assert!(victim.lost > 0 && victim.resets_to_client == 1 && victim.reset_is_believed);
+    }
+}

@@ -137,3 +137,6 @@ impl Policy for TlsInTls {
         self.flows.forget(flow);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,122 @@ impl Policy for Connections {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use commucat_dissect::tls::build::HelloSpec;
+
+    use crate::testing::{Bench, Connection, hello, hello_of};
+
+    const BRIDGE: &str = "203.0.113.10";
+    const NAME: &str = "innocent.example";
+
+    fn chrome(bench: &mut Bench, address: &str, name: &str) -> Connection {
+        let mut connection = bench.connect(address, 443);
+        connection.client_says(bench, &hello_of(HelloSpec::chrome_current(), name));
+        connection
+    }
+
+    fn passing(bench: &mut Bench, count: usize) -> usize {
+        (0..count).filter(|_| chrome(bench, BRIDGE, NAME).is_untouched()).count()
+    }
+
+    #[test]
+    fn the_sixth_handshake_passes_and_the_seventh_does_not() {
+        let mut bench = Bench::new("tspu-conn");
+        assert_eq!(passing(&mut bench, 6), 6);
+        let mut seventh = chrome(&mut bench, BRIDGE, NAME);
+        assert!(seventh.lost > 0 && seventh.resets_to_client == 0);
+        let lost = seventh.lost;
+        seventh.client_says(&mut bench, b"again");
+        assert!(seventh.lost > lost, "what follows vanishes too");
+        let event = &bench.events()[0];
+        assert_eq!(event.because("count").and_then(|count| count.as_u64()), Some(6));
+        assert_eq!(event.because("client").and_then(|client| client.as_str()), Some("chromium"));
+    }
+
+    #[test]
+    fn the_limit_is_the_one_asked() {
+        for limit in [1, 12, 24] {
+            let mut bench = Bench::new(&format!("tspu-conn?limit={limit}"));
+            assert_eq!(passing(&mut bench, 30), limit);
+        }
+    }
+
+    #[test]
+    fn each_part_of_the_key_begins_anew() {
+        let mut bench = Bench::new("tspu-conn");
+        assert_eq!(passing(&mut bench, 8), 6);
+        assert!(chrome(&mut bench, BRIDGE, "www.example.org").is_untouched(), "another name");
+        assert!(!chrome(&mut bench, "203.0.113.99", NAME).is_untouched(), "the same network");
+        let mut firefox = bench.connect(BRIDGE, 443);
+        firefox.client_says(&mut bench, &hello_of(HelloSpec::firefox(), NAME));
+        assert!(firefox.is_untouched(), "another kind of client");
+        let mut bench = Bench::new("tspu-conn?net-bits=32");
+        assert_eq!(passing(&mut bench, 8), 6);
+        assert!(chrome(&mut bench, "203.0.113.99", NAME).is_untouched(), "another address");
+    }
+
+    #[test]
+    fn curl_empty_names_and_other_places_are_not_judged() {
+        let mut bench = Bench::new("tspu-conn");
+        for _time in 0..20 {
+            let mut curl = bench.connect(BRIDGE, 443);
+            curl.client_says(&mut bench, &hello(NAME));
+            let mut nameless = bench.connect(BRIDGE, 443);
+            let spec = HelloSpec { server_name: None, ..HelloSpec::chrome_current() };
+            nameless.client_says(&mut bench, &spec.record(7).unwrap());
+            assert!(curl.is_untouched() && nameless.is_untouched());
+            assert!(chrome(&mut bench, "198.51.100.10", NAME).is_untouched());
+        }
+        let mut bench = Bench::new("tspu-conn?clients=all");
+        let stopped = (0..20).filter(|_| {
+            let mut curl = bench.connect(BRIDGE, 443);
+            curl.client_says(&mut bench, &hello(NAME));
+            !curl.is_untouched()
+        });
+        assert_eq!(stopped.count(), 14);
+    }
+
+    #[test]
+    fn one_muxed_connection_is_never_stopped() {
+        let mut bench = Bench::new("tspu-conn");
+        let mut mux = chrome(&mut bench, BRIDGE, NAME);
+        mux.exchange(&mut bench, 200);
+        assert!(mux.is_untouched());
+    }
+
+    #[test]
+    fn open_connections_count_beyond_the_window_and_closed_ones_do_not() {
+        let mut bench = Bench::new("tspu-conn?window=10s");
+        let mut open: Vec<_> = (0..6).map(|_| chrome(&mut bench, BRIDGE, NAME)).collect();
+        bench.pass(Duration::from_secs(11));
+        assert_eq!(passing(&mut bench, 1), 0);
+        open.iter_mut().for_each(|connection| connection.close(&mut bench));
+        bench.pass(Duration::from_secs(120));
+        assert_eq!(passing(&mut bench, 1), 1);
+
+        let mut bench = Bench::new("tspu-conn?window=10s&count=fresh");
+        assert_eq!(passing(&mut bench, 8), 6);
+        bench.pass(Duration::from_secs(10));
+        assert_eq!(passing(&mut bench, 8), 6);
+    }
+
+    #[test]
+    fn a_closed_connection_still_counts_in_the_window() {
+        let mut bench = Bench::new("tspu-conn");
+        for _time in 0..6 {
+            chrome(&mut bench, BRIDGE, NAME).close(&mut bench);
+        }
+        assert_eq!(passing(&mut bench, 1), 0);
+        let mut bench = Bench::new("tspu-conn?count=open");
+        for _time in 0..20 {
+            let mut one = chrome(&mut bench, BRIDGE, NAME);
+            assert!(one.is_untouched());
+            one.close(&mut bench);
+            bench.pass(Duration::from_secs(30));
+        }
+    }
+}

@@ -171,3 +171,135 @@ impl Policy for Freeze {
         self.limits.forget(flow);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_dissect::ip::TcpFlags;
+
+    use crate::{
+        event::Side,
+        judge::Decision,
+        profile::Profile,
+        testing::{Bench, Connection, SEGMENT, hello, initial, random_bytes},
+    };
+
+    const BRIDGE: &str = "203.0.113.10";
+
+    /// Packets of the connection that pass, the handshake included.
+    fn passing(bench: &mut Bench, connection: &mut Connection) -> usize {
+        let mut passed = 3;
+        for index in 0..500 {
+            let (side, bytes) = if index % 4 == 0 { (Side::Client, 100) } else { (Side::World, SEGMENT) };
+            let decision = connection.segment(bench, side, TcpFlags::PSH_ACK, &random_bytes(bytes));
+            passed += usize::from(decision != Decision::Drop);
+        }
+        passed
+    }
+
+    #[test]
+    fn the_25th_packet_passes_and_the_26th_does_not() {
+        let mut bench = Bench::new("tspu-l4-25");
+        let mut victim = bench.connect(BRIDGE, 443);
+        for _packet in 3..25 {
+            victim.segment(&mut bench, Side::World, TcpFlags::PSH_ACK, &random_bytes(SEGMENT));
+        }
+        assert!(victim.is_untouched());
+        for side in [Side::World, Side::Client, Side::World] {
+            assert_eq!(victim.segment(&mut bench, side, TcpFlags::PSH_ACK, b"x"), Decision::Drop);
+        }
+        assert_eq!((victim.resets_to_client, victim.resets_to_world), (0, 0));
+        let event = &bench.events()[0];
+        assert_eq!((event.packet, event.because("limit").and_then(|limit| limit.as_u64())), (26, Some(25)));
+    }
+
+    #[test]
+    fn the_limit_is_the_one_asked() {
+        for limit in [6, 25, 40] {
+            let mut bench = Bench::new(&format!("tspu-l4-25?packets={limit}"));
+            let mut victim = bench.connect(BRIDGE, 443);
+            assert_eq!(passing(&mut bench, &mut victim), limit);
+            let mut fresh = bench.connect(BRIDGE, 443);
+            assert!(fresh.is_untouched(), "a new flow counts anew");
+            assert_eq!(passing(&mut bench, &mut fresh), limit);
+        }
+    }
+
+    #[test]
+    fn udp_counts_too_unless_asked_otherwise() {
+        for (chain, passes) in [("tspu-l4-25", 25), ("tspu-l4-25?udp=no", 100)] {
+            let mut bench = Bench::new(chain);
+            let mut flow = bench.datagrams(BRIDGE, 443);
+            for _round in 0..50 {
+                flow.client_says(&mut bench, &random_bytes(100));
+                flow.world_says(&mut bench, &random_bytes(1000));
+            }
+            assert_eq!(100 - flow.lost, passes, "{chain}");
+        }
+    }
+
+    #[test]
+    fn listed_names_and_networks_and_ssh_are_spared() {
+        let mut bench = Bench::new("tspu-l4-25");
+        for (address, first) in [
+            ("198.18.0.10", random_bytes(100)),
+            ("198.51.100.10", random_bytes(100)),
+            (BRIDGE, hello("domestic.example")),
+            (BRIDGE, b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+        ] {
+            let mut innocent = bench.connect(address, 443);
+            innocent.client_says(&mut bench, &first);
+            innocent.exchange(&mut bench, 50);
+            assert!(innocent.is_untouched(), "{address}");
+        }
+        let mut victim = bench.connect(BRIDGE, 443);
+        victim.client_says(&mut bench, &hello("innocent.example"));
+        victim.exchange(&mut bench, 50);
+        assert!(victim.lost > 0);
+
+        let mut quic = bench.datagrams(BRIDGE, 443);
+        quic.client_says(&mut bench, &initial("domestic.example"));
+        (0..50).for_each(|_| _ = quic.world_says(&mut bench, &random_bytes(1200)));
+        assert_eq!(quic.lost, 0);
+
+        let mut bench = Bench::new("tspu-l4-25?exempt-ssh=no&exempt-names=none");
+        let mut ssh = bench.connect(BRIDGE, 22);
+        ssh.client_says(&mut bench, b"SSH-2.0-OpenSSH_9.2\r\n");
+        ssh.exchange(&mut bench, 50);
+        assert!(ssh.lost > 0);
+    }
+
+    #[test]
+    fn bytes_count_instead() {
+        let mut bench = Bench::new("tspu-l4-25?bytes=16000B");
+        let mut small = bench.connect(BRIDGE, 443);
+        // 160 packets of 100 bytes are 16,000 bytes exactly.
+        for _packet in 0..160 {
+            small.segment(&mut bench, Side::Client, TcpFlags::PSH_ACK, &random_bytes(100));
+        }
+        assert!(small.is_untouched());
+        assert_eq!(small.segment(&mut bench, Side::Client, TcpFlags::PSH_ACK, b"x"), Decision::Drop);
+    }
+
+    #[test]
+    fn each_flow_draws_its_own_amount_of_a_range() {
+        let mut bench = Bench::new("tspu-l4-25?bytes=15000..20000");
+        let mut amounts: Vec<usize> = (0..20)
+            .map(|_| {
+                let mut flow = bench.connect(BRIDGE, 443);
+                (0..300).for_each(|_| {
+                    flow.segment(&mut bench, Side::Client, TcpFlags::PSH_ACK, &random_bytes(100));
+                });
+                (300 - flow.lost) * 100
+            })
+            .collect();
+        assert!(amounts.iter().all(|amount| (14_900..=20_000).contains(amount)), "{amounts:?}");
+        amounts.sort_unstable();
+        amounts.dedup();
+        assert!(amounts.len() > 5, "{amounts:?}");
+    }
+
+    #[test]
+    fn no_packets_is_no_limit_anybody_wants() {
+        assert!(Profile::parse("tspu-l4-25?packets=0").unwrap_err().to_string().contains("at least 1"));
+    }
+}

@@ -54,3 +54,36 @@ impl Policy for UdpOff {
         Action::Pass
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Bench, initial};
+
+    #[test]
+    fn quic_vanishes_and_names_and_tcp_pass() {
+        let mut bench = Bench::new("udp-off");
+        let mut quic = bench.datagrams("198.51.100.10", 443);
+        quic.client_says(&mut bench, &initial("innocent.example"));
+        quic.world_says(&mut bench, b"late");
+        assert_eq!(quic.lost, 2);
+        let mut names = bench.datagrams("192.0.2.53", 53);
+        names.client_says(&mut bench, b"question");
+        names.world_says(&mut bench, b"answer");
+        assert_eq!(names.lost, 0);
+        let mut tcp = bench.connect("198.51.100.10", 443);
+        tcp.exchange(&mut bench, 3);
+        assert!(tcp.is_untouched());
+    }
+
+    #[test]
+    fn where_it_holds_can_be_said() {
+        let mut bench = Bench::new("udp-off?to=foreign&ports=53,123");
+        for (address, port, passes) in
+            [("198.51.100.10", 443, true), ("203.0.113.10", 443, false), ("203.0.113.10", 123, true)]
+        {
+            let mut flow = bench.datagrams(address, port);
+            flow.client_says(&mut bench, b"x");
+            assert_eq!(flow.lost == 0, passes, "{address} {port}");
+        }
+    }
+}

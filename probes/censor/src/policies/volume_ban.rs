@@ -133,3 +133,60 @@ impl Policy for VolumeBan {
         self.counted.forget(flow);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::testing::{Bench, random_bytes};
+
+    const BRIDGE: &str = "203.0.113.10";
+    const OTHER: &str = "203.0.113.11";
+
+    #[test]
+    fn the_200th_connection_passes_and_the_201st_bans_the_address() {
+        let mut bench = Bench::new("volume-ban");
+        for _time in 0..200 {
+            let mut one = bench.connect(BRIDGE, 443);
+            assert!(one.is_untouched());
+            one.close(&mut bench);
+        }
+        assert!(!bench.connect(BRIDGE, 443).is_untouched());
+        assert!(!bench.connect(BRIDGE, 8443).is_untouched(), "every port");
+        assert!(bench.connect(OTHER, 443).is_untouched());
+        bench.pass(Duration::from_secs(24 * 3600));
+        assert!(bench.connect(BRIDGE, 443).is_untouched());
+    }
+
+    #[test]
+    fn bytes_ban_too_whatever_they_are() {
+        // A UDP datagram of 972 bytes is an IP packet of 1,000.
+        let mut bench = Bench::new("volume-ban?bytes=100000B");
+        let mut flow = bench.datagrams(BRIDGE, 443);
+        for _packet in 0..50 {
+            flow.client_says(&mut bench, &random_bytes(972));
+            flow.world_says(&mut bench, &random_bytes(972));
+        }
+        assert_eq!(flow.lost, 0);
+        flow.world_says(&mut bench, b"x");
+        assert_eq!(flow.lost, 1);
+        let event = &bench.events()[0];
+        assert_eq!(event.because("bytes").and_then(|bytes| bytes.as_u64()), Some(100_029));
+    }
+
+    #[test]
+    fn spread_over_addresses_or_time_nothing_is_banned() {
+        let mut bench = Bench::new("volume-ban?conns=20&window=1h");
+        for time in 0..30 {
+            for address in [BRIDGE, OTHER, "203.0.113.12"] {
+                let mut one = bench.connect(address, 443);
+                assert!(one.is_untouched(), "{time}");
+                one.close(&mut bench);
+            }
+            bench.pass(Duration::from_secs(200));
+        }
+        for _time in 0..300 {
+            assert!(bench.connect("198.51.100.10", 443).is_untouched(), "a CDN is not judged");
+        }
+    }
+}

@@ -205,3 +205,6 @@ impl Policy for Signatures {
         self.openings.forget(flow);
     }
 }
+
+#[cfg(test)]
+mod tests;
