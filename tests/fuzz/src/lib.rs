@@ -13,13 +13,19 @@
 )]
 
 mod address;
+mod client_hello;
+mod dns_message;
 mod endpoint;
+mod http_head;
+mod packet;
 mod proxy;
+mod quic_initial;
 mod server_list;
 mod shadowsocks_wire;
 mod share_link;
 mod spec;
 mod transport_link;
+mod vpn_shapes;
 mod websocket_wire;
 
 /// A function that takes any bytes.
@@ -28,13 +34,19 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus folder.
 pub const TARGETS: &[(&str, Target)] = &[
     ("address", address::run),
+    ("client_hello", client_hello::run),
+    ("dns_message", dns_message::run),
     ("endpoint", endpoint::run),
+    ("http_head", http_head::run),
+    ("packet", packet::run),
     ("proxy", proxy::run),
+    ("quic_initial", quic_initial::run),
     ("server_list", server_list::run),
     ("shadowsocks_wire", shadowsocks_wire::run),
     ("share_link", share_link::run),
     ("spec", spec::run),
     ("transport_link", transport_link::run),
+    ("vpn_shapes", vpn_shapes::run),
     ("websocket_wire", websocket_wire::run),
 ];
 

@@ -26,6 +26,8 @@ pub struct Initial {
     pub token: Vec<u8>,
     /// Packet number of the first packet, as far as it was sent.
     pub packet_number: u32,
+    /// The type of the very first frame (RFC 9000 §12.4), PADDING included: some censors read no further.
+    pub first_frame: Option<u64>,
     /// The CRYPTO frames in the order sent.
     pub crypto: Vec<Crypto>,
     /// Whether a CONNECTION_CLOSE frame is there.
@@ -87,6 +89,7 @@ pub fn open_initials(datagram: &[u8], keys: &InitialKeys) -> Option<Initial> {
             source_id: packet.source_id.to_vec(),
             token: packet.token.to_vec(),
             packet_number,
+            first_frame: None,
             crypto: Vec::new(),
             closes: false,
         });
@@ -173,6 +176,7 @@ fn read_frames(payload: &[u8], initial: &mut Initial, frames_left: &mut usize) -
     let mut reader = Reader::new(payload);
     while !reader.is_empty() {
         let kind = reader.varint()?;
+        initial.first_frame.get_or_insert(kind);
         if kind == 0 {
             continue;
         }

@@ -7,4 +7,5 @@ mod initials;
 mod names;
 mod packets;
 mod shapes;
+mod strangers;
 mod written_hellos;
