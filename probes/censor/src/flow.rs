@@ -14,12 +14,12 @@ use crate::{
     event::{PerSide, Side},
     hello::{Hello, Hellos, Reassembly},
     reassembly::Stream,
-    residual::Standing,
 };
 
 mod table;
 mod tcp;
 
+pub use table::FLOWS_MAX;
 pub(crate) use table::FlowTable;
 pub use tcp::TcpState;
 
@@ -96,8 +96,6 @@ pub struct Flow {
     pub(crate) streams: PerSide<Stream>,
     pub(crate) hellos: Hellos,
     pub(crate) tags: Vec<&'static str>,
-    /// Sentences on this flow alone.
-    pub(crate) sentences: Vec<Standing>,
     /// One bit for each policy that asked not to see this flow again.
     pub(crate) ignored_by: u64,
 }
@@ -119,7 +117,6 @@ impl Flow {
             streams: PerSide::default(),
             hellos: Hellos::default(),
             tags: Vec::new(),
-            sentences: Vec::new(),
             ignored_by: 0,
         }
     }

@@ -3,7 +3,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use commucat_dissect::tls::{self, ClientHello, Defragment, Transport};
+use commucat_dissect::{
+    quic::{self, Initial},
+    tls::{self, ClientHello, Defragment, Transport},
+};
 
 use crate::reassembly::PREFIX_BYTES_MAX;
 
@@ -51,6 +54,31 @@ impl Hello {
     /// The hello with everything in it.
     pub const fn client_hello(&self) -> &ClientHello {
         &self.client_hello
+    }
+}
+
+/// The Initial packets of one UDP datagram, opened, with the hello if all of it is there.
+#[derive(Debug)]
+pub struct QuicHello {
+    initial: Initial,
+    hello: Option<Hello>,
+}
+
+impl QuicHello {
+    pub(crate) fn read(datagram: &[u8]) -> Option<Self> {
+        let initial = quic::initial(datagram)?;
+        let hello = initial.client_hello().map(|hello| Hello::new(hello, Transport::Quic));
+        Some(Self { initial, hello })
+    }
+
+    /// What the packets hold.
+    pub const fn initial(&self) -> &Initial {
+        &self.initial
+    }
+
+    /// The hello, when this datagram holds all of it, in whatever frames.
+    pub const fn hello(&self) -> Option<&Hello> {
+        self.hello.as_ref()
     }
 }
 

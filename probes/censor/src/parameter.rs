@@ -52,6 +52,19 @@ pub struct Parameter {
     pub source: &'static str,
 }
 
+impl Parameter {
+    /// A parameter, for the table of a policy.
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        about: &'static str,
+        source: &'static str,
+    ) -> Self {
+        Self { name, kind, default, about, source }
+    }
+}
+
 /// What is wrong with a parameter.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]

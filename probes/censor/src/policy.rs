@@ -10,7 +10,7 @@ use commucat_dissect::ip::{Packet, TcpSegment, Transport, UdpDatagram};
 use crate::{
     event::{Side, Why},
     flow::{Flow, Protocol},
-    hello::{Hello, NewHellos, Reassembly},
+    hello::{Hello, NewHellos, QuicHello, Reassembly},
     policer::Policer,
     residual::Sentence,
 };
@@ -184,9 +184,18 @@ pub struct Seen<'a> {
     pub(crate) from: Side,
     pub(crate) packet: Packet<'a>,
     pub(crate) hellos: NewHellos,
+    pub(crate) quic: std::cell::OnceCell<Option<Box<QuicHello>>>,
 }
 
 impl<'a> Seen<'a> {
+    pub(crate) const fn of_flow(from: Side, packet: Packet<'a>, hellos: NewHellos) -> Self {
+        Self { from, packet, hellos, quic: std::cell::OnceCell::new() }
+    }
+
+    pub(crate) fn stray(from: Side, packet: Packet<'a>) -> Self {
+        Self::of_flow(from, packet, NewHellos::default())
+    }
+
     /// From which side it came.
     pub const fn from(&self) -> Side {
         self.from
@@ -260,5 +269,10 @@ impl<'a> Seen<'a> {
     /// packet it is gone; [`Flow::hello`] still has it.
     pub fn new_hello(&self, reassembly: Reassembly) -> Option<&Hello> {
         self.hellos.get(reassembly)
+    }
+
+    /// The QUIC Initial in this datagram, opened, if it is a client's first of a version whose keys are public.
+    pub fn quic(&self) -> Option<&QuicHello> {
+        self.quic.get_or_init(|| QuicHello::read(self.udp()?.payload).map(Box::new)).as_deref()
     }
 }

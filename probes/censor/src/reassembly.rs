@@ -24,7 +24,12 @@ pub(crate) struct Stream {
 impl Stream {
     /// The SYN with that sequence number was seen.
     pub(crate) fn open(&mut self, syn_sequence: u32) {
-        self.base.get_or_insert(syn_sequence.wrapping_add(1));
+        self.base.get_or_insert_with(|| syn_sequence.wrapping_add(1));
+    }
+
+    /// Whether a SYN with that sequence number is the one that was seen.
+    pub(crate) fn begins_after(&self, syn_sequence: u32) -> bool {
+        self.base == Some(syn_sequence.wrapping_add(1))
     }
 
     /// The bytes known without a hole.
@@ -180,7 +185,9 @@ mod tests {
         assert_eq!(one.prefix().len(), PREFIX_BYTES_MAX);
         assert!(!put(&mut one, PREFIX_BYTES_MAX, b"more"));
         let mut many = stream();
-        (0..200).for_each(|index| drop(put(&mut many, 1 + index * 3, b"x")));
+        for index in 0..200 {
+            put(&mut many, 1 + index * 3, b"x");
+        }
         assert_eq!(many.islands.len(), ISLANDS_MAX);
         let mut starved = stream();
         let mut room = 10;
@@ -196,7 +203,7 @@ mod tests {
             length in 1_usize..600,
             cuts in prop::collection::vec((0_usize..600, 1_usize..90), 0..40),
         ) {
-            let text: Vec<u8> = (0..length).map(|index| (index * 7 % 251) as u8).collect();
+            let text: Vec<u8> = (0..length).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect();
             let mut stream = stream();
             for (start, size) in cuts {
                 let start = start.min(length);

@@ -1,17 +1,24 @@
 //! Sentences that outlive the packet that caused them: on a flow, a tuple, a service, an address. Each expires; some
 //! begin anew with each packet of the victim.
 
+mod table;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+pub(crate) use table::{Held, Residuals, Standing};
+
 use crate::{
-    event::{PerSide, Side, Why},
+    event::{Side, Why},
     flow::{Flow, FlowKey, Protocol},
     policy::{Injection, Reset},
 };
+
+/// For as long as the target is remembered: a sentence on a flow ends with the flow.
+pub const FOREVER: Duration = Duration::MAX;
 
 /// What a sentence holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,16 +164,4 @@ impl fmt::Display for Target {
             Self::Client(client) => write!(formatter, "{client} > *"),
         }
     }
-}
-
-/// A sentence that holds.
-#[derive(Clone, Debug)]
-pub(crate) struct Standing {
-    /// The policy's place in the chain.
-    pub(crate) policy: usize,
-    pub(crate) kill: Kill,
-    pub(crate) ttl: Duration,
-    pub(crate) refresh: bool,
-    pub(crate) until: Duration,
-    pub(crate) hits: PerSide<u64>,
 }

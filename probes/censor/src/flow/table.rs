@@ -40,12 +40,33 @@ impl FlowTable {
         self.flows.len()
     }
 
-    /// Takes the flow out when it is over for a packet that comes now: its time ran out, or it was closed and `opens`
-    /// says that the packet begins a new connection.
-    pub(crate) fn take_if_over(&mut self, key: &FlowKey, now: Duration, opens: bool) -> Option<Box<Flow>> {
+    /// Takes the flow out when it is over for a packet that comes now: its time ran out, or the packet opens a new
+    /// connection with the same ports: `syn` is the sequence number of a SYN. A SYN that is merely sent again opens
+    /// nothing, nor does a SYN in an open connection.
+    pub(crate) fn take_if_over(
+        &mut self,
+        key: &FlowKey,
+        now: Duration,
+        from: Side,
+        syn: Option<u32>,
+    ) -> Option<Box<Flow>> {
         let flow = self.flows.peek(key)?;
-        let closed = matches!(flow.state, TcpState::Closed | TcpState::Closing);
-        if is_idle(flow, now) || (opens && closed) { self.take(key) } else { None }
+        let reopened = syn.is_some_and(|sequence| match flow.state {
+            TcpState::Closed | TcpState::Closing | TcpState::Midstream => true,
+            TcpState::SynSent | TcpState::SynAnswered => !flow.streams.get(from).begins_after(sequence),
+            TcpState::Established | TcpState::Datagrams => false,
+        });
+        if is_idle(flow, now) || reopened { self.take(key) } else { None }
+    }
+
+    pub(crate) fn contains(&self, key: &FlowKey) -> bool {
+        self.flows.contains(key)
+    }
+
+    /// Takes out the flow that was silent longest.
+    pub(crate) fn take_any(&mut self) -> Option<Box<Flow>> {
+        let key = self.flows.oldest()?;
+        self.take(&key)
     }
 
     /// The flow of that key; `None` when it must be [made](Self::open).

@@ -110,7 +110,7 @@ impl Cx<'_> {
     }
 
     /// Writes an event that changes nothing.
-    pub fn note(&mut self, about: impl ToString, why: Why) {
+    pub fn note(&mut self, about: &dyn std::fmt::Display, why: Why) {
         if self.effects.notes.len() < EFFECTS_MAX {
             self.effects.notes.push(Note { about: about.to_string(), why });
         } else {
