@@ -73,10 +73,10 @@ fn build(values: &Values) -> Result<Box<dyn Policy>, SpecError> {
 
 /// What follows the end of the client's outer handshake in the packet that brings it; `None` while it is not there.
 fn behind_handshake(payload: &[u8]) -> Option<usize> {
-    match payload.first()? {
+    match *payload.first()? {
         // A client of TLS 1.3 without the compatibility record: its Finished is application data already.
-        &APPLICATION_DATA => Some(payload.len() - record_bytes(payload)),
-        &CHANGE_CIPHER_SPEC => {
+        APPLICATION_DATA => Some(payload.len() - record_bytes(payload)),
+        CHANGE_CIPHER_SPEC => {
             let finished = payload.get(record_bytes(payload)..).unwrap_or_default();
             Some(finished.len() - record_bytes(finished))
         }

@@ -175,10 +175,7 @@ impl Signatures {
             }
             Side::Client if self.dtls == Dtls::All || !self.dtls_ja4.is_empty() => {
                 let hello = dtls::client_hello(payload)?;
-                let is_listed = || {
-                    let ja4 = hello.ja4(Transport::Dtls);
-                    self.dtls_ja4.iter().any(|listed| *listed == ja4)
-                };
+                let is_listed = || self.dtls_ja4.contains(&hello.ja4(Transport::Dtls));
                 (self.dtls == Dtls::All || is_listed()).then_some("dtls-hello")
             }
             Side::Client | Side::World => None,

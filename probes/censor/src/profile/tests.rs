@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policies;
+use crate::{
+    policies,
+    testing::{Bench, hello, random_bytes},
+};
 
 const NAMES: [&str; 12] = [
     "clean",
@@ -153,5 +156,40 @@ proptest! {
         prop_assert_eq!(profile.chain(), again.chain());
         prop_assert_eq!(profile.link, again.link);
         prop_assert_eq!(profile.expected, again.expected);
+    }
+}
+
+/// A visit to a site: the hello, and an answer that fits into the fewest packets.
+fn visit(bench: &mut Bench, address: &str, name: &str) -> bool {
+    let mut connection = bench.connect(address, 443);
+    connection.client_says(bench, &hello(name));
+    connection.world_says(bench, &random_bytes(4_000));
+    connection.close(bench);
+    connection.is_untouched()
+}
+
+#[test]
+fn every_profile_makes_a_judge_that_lets_home_sites_pass() {
+    for name in NAMES {
+        let mut bench = Bench::scaled(name, 0.05);
+        assert!(visit(&mut bench, "198.18.0.10", "domestic.example"), "{name}");
+        let whitelists = ["ru-mobile-wl", "ir-2026-wl"];
+        let passes = visit(&mut bench, "198.51.100.10", "innocent.example");
+        assert_eq!(passes, !whitelists.contains(&name), "{name}: a harmless site abroad");
+        let mut dns = bench.datagrams("192.0.2.53", 53);
+        let question =
+            commucat_dissect::dns::query(7, "innocent.example", commucat_dissect::dns::TYPE_A).unwrap();
+        dns.client_says(&mut bench, &question);
+        assert!(dns.lost == 0 && bench.injected.is_empty(), "{name}: a harmless name");
+    }
+}
+
+#[test]
+fn presets_of_profiles_follow_the_time_scale() {
+    for (scale, pause, passes) in [(1.0, 70, false), (1.0, 76, true), (0.1, 7, false), (0.1, 8, true)] {
+        let mut bench = Bench::scaled("ru-2025", scale);
+        assert!(!visit(&mut bench, "198.51.100.10", "blocked.example"));
+        bench.pass(std::time::Duration::from_secs(pause));
+        assert_eq!(visit(&mut bench, "198.51.100.10", "innocent.example"), passes, "{scale} {pause}");
     }
 }

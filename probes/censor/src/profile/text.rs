@@ -13,10 +13,15 @@ const CUSTOM: &str = "custom";
 /// Parts put together, before they are checked.
 #[derive(Debug, Default)]
 struct Parts {
-    policies: Vec<PolicySpec>,
-    /// How many of the policies came from profiles: those can be set anew.
-    from_profiles: usize,
+    policies: Vec<Part>,
     link: Option<PolicySpec>,
+}
+
+#[derive(Debug)]
+struct Part {
+    spec: PolicySpec,
+    /// Policies of profiles can be set anew by a later part.
+    is_of_profile: bool,
 }
 
 pub(super) fn parse(text: &str) -> Result<Profile, SpecError> {
@@ -35,11 +40,10 @@ pub(super) fn assemble(chain: Vec<PolicySpec>) -> Result<(LinkSpec, Vec<PolicySp
     for part in chain {
         parts.add(part)?;
     }
-    for policy in &parts.policies {
-        policies::check(policy)?;
-    }
+    let policies: Vec<_> = parts.policies.into_iter().map(|part| part.spec).collect();
+    policies.iter().try_for_each(policies::check)?;
     let link = parts.link.as_ref().map(LinkSpec::from_spec).transpose()?.unwrap_or_default();
-    Ok((link, parts.policies))
+    Ok((link, policies))
 }
 
 impl Parts {
@@ -51,27 +55,24 @@ impl Parts {
             }
             return Ok(());
         }
-        if part.params.is_empty() {
-            if let Ok(profile) = table::named(&part.name) {
-                self.add_profile(profile);
-                return Ok(());
-            }
+        if part.params.is_empty()
+            && let Ok(profile) = table::named(&part.name)
+        {
+            self.add_profile(profile);
+            return Ok(());
         }
-        let known = self.policies.iter_mut().take(self.from_profiles).find(|known| known.name == part.name);
-        if let Some(known) = known {
-            known.params.extend(part.params);
+        let mut of_profiles = self.policies.iter_mut().filter(|known| known.is_of_profile);
+        if let Some(known) = of_profiles.find(|known| known.spec.name == part.name) {
+            known.spec.params.extend(part.params);
         } else {
             check_name(&part)?;
-            self.policies.push(part);
+            self.policies.push(Part { spec: part, is_of_profile: false });
         }
         Ok(())
     }
 
     fn add_profile(&mut self, profile: Profile) {
-        let later = self.policies.split_off(self.from_profiles);
-        self.policies.extend(profile.policies);
-        self.from_profiles = self.policies.len();
-        self.policies.extend(later);
+        self.policies.extend(profile.policies.into_iter().map(|spec| Part { spec, is_of_profile: true }));
         if !profile.link.is_clear() {
             let link = self.link.get_or_insert_with(|| PolicySpec::new(LINK));
             for (name, value) in profile.link.to_spec().params {
