@@ -19,7 +19,8 @@ use crate::{
     flow::{FlowKey, FlowTable, Protocol},
     geography::Geography,
     lists::Lists,
-    policy::{Injection, ProbeOutcome, ProbeRequest, Seen},
+    policies,
+    policy::{Injection, Policy, ProbeOutcome, ProbeRequest, Seen},
     profile::Profile,
     spec::{CHAIN_LENGTH_MAX, PolicySpec, SpecError},
 };
@@ -28,6 +29,8 @@ mod carry;
 mod chain;
 mod outbox;
 mod recorder;
+#[cfg(test)]
+mod tests;
 mod track;
 
 use chain::Chain;
@@ -122,12 +125,23 @@ impl Judge {
         if specs.len() > CHAIN_LENGTH_MAX {
             return Err(SpecError::TooLarge { limit: CHAIN_LENGTH_MAX, unit: "policies" });
         }
-        Ok(Self {
-            chain: Chain::new(specs, geography.clone(), lists.clone(), seed, time_scale)?,
+        let policies =
+            specs.iter().map(|spec| policies::build(spec, time_scale)).collect::<Result<_, _>>()?;
+        Ok(Self::of(policies, geography, lists, seed))
+    }
+
+    fn of(
+        policies: Vec<(&'static str, Box<dyn Policy>)>,
+        geography: &Geography,
+        lists: &Lists,
+        seed: u64,
+    ) -> Self {
+        Self {
+            chain: Chain::new(policies, geography.clone(), lists.clone(), seed),
             flows: FlowTable::new(),
             stats: Stats::default(),
             sweep_at: None,
-        })
+        }
     }
 
     /// Judges a packet that came from that side. `now` is the time since the judge began and never goes back.

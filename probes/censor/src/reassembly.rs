@@ -81,6 +81,13 @@ impl Stream {
 
     /// Writes what is not known yet, and joins the islands it touches.
     fn fill(&mut self, start: usize, end: usize, payload: &[u8]) {
+        if let [(_, known_to)] = self.islands.as_mut_slice()
+            && *known_to == start
+        {
+            *known_to = end;
+            self.write(start, start, end, payload);
+            return;
+        }
         let (mut from, mut to, mut cursor) = (start, end, start);
         let mut kept = Vec::with_capacity(self.islands.len() + 1);
         let islands = std::mem::take(&mut self.islands);

@@ -15,11 +15,9 @@ use crate::{
     geography::Geography,
     lists::Lists,
     policer::Policers,
-    policies,
     policy::{Action, Cx, Effects, Injection, Policy, Position, ProbeOutcome, ProbeRequest, Seen},
     random::Random,
     residual::{Held, Kill, Residuals},
-    spec::{PolicySpec, SpecError},
 };
 
 /// Who is named in lines that no policy wrote.
@@ -63,19 +61,17 @@ pub(super) enum Step {
 
 impl Chain {
     pub(super) fn new(
-        specs: &[PolicySpec],
+        policies: Vec<(&'static str, Box<dyn Policy>)>,
         geography: Geography,
         lists: Lists,
         seed: u64,
-        time_scale: f64,
-    ) -> Result<Self, SpecError> {
-        let post = |(place, spec): (usize, &PolicySpec)| {
-            let (name, policy) = policies::build(spec, time_scale)?;
+    ) -> Self {
+        let post = |(place, (name, policy)): (usize, (&'static str, Box<dyn Policy>))| {
             let in_path = policy.position() == Position::InPath;
-            Ok(Post { name, policy, in_path, random: Random::new(seed, place as u64 + 1), wake_at: None })
+            Post { name, policy, in_path, random: Random::new(seed, place as u64 + 1), wake_at: None }
         };
-        Ok(Self {
-            posts: specs.iter().enumerate().map(post).collect::<Result<_, SpecError>>()?,
+        Self {
+            posts: policies.into_iter().enumerate().map(post).collect(),
             geography,
             lists,
             residuals: Residuals::new(),
@@ -85,7 +81,7 @@ impl Chain {
             effects: Effects::default(),
             effects_lost: 0,
             probes_made: 0,
-        })
+        }
     }
 
     /// Asks the policies one after the other.
