@@ -29,6 +29,7 @@
 //! * Nothing a peer sends may panic or grow memory without a named limit.
 #![forbid(unsafe_code)]
 
+mod abort;
 mod channel;
 mod descriptor;
 mod error;
@@ -54,6 +55,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The source of an error whose type the contract does not name.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+pub use abort::{abort, is_aborting};
 pub use channel::{BoxStream, ByteStream, Channel, DatagramChannel, MuxSession, Opened, PathInfo};
 pub use descriptor::{Addressing, ChannelKinds, Descriptor, Roles, TransportId};
 pub use error::{AcceptError, ConfigError, ConfigProblem, DialError, ListenError};

@@ -169,6 +169,15 @@ impl Template {
         self
     }
 
+    /// The same without any application protocol.
+    #[must_use]
+    pub fn without_alpn(mut self) -> Self {
+        self.extensions.retain(|extension| {
+            !matches!(extension, Extension::Alpn { .. } | Extension::ApplicationSettings { .. })
+        });
+        self
+    }
+
     /// The certificate compressions that the hello offers.
     pub(crate) fn compressions(&self) -> &[U16] {
         self.extensions

@@ -1,7 +1,6 @@
 //! A TCP connection that can be told apart from a broken one: [`abort`] resets, a plain drop closes.
 
 use std::{
-    cell::Cell,
     io::{self, IoSlice},
     net::SocketAddr,
     pin::Pin,
@@ -9,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use commucat_transport_api::{BoxFuture, BoxStream, StreamPort};
+pub use commucat_transport_api::abort;
+use commucat_transport_api::{BoxFuture, BoxStream, StreamPort, is_aborting};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -18,23 +18,6 @@ use tokio::{
 
 /// Connections that wait for `accept` (the kernel cuts this to `net.core.somaxconn`).
 pub(crate) const LISTEN_BACKLOG: i32 = 4096;
-
-thread_local! {
-    static ABORTING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Drops a stream so that the TCP connection below it, however deep, is reset.
-///
-/// Dropping alone sends an orderly FIN, which protocols without an authenticated end (Shadowsocks, plain TCP) cannot
-/// tell from a finished transfer. A stream has no `abort` in its type, because every wrapper would have to pass it
-/// on; drops reach the socket by themselves, so the wish travels beside them.
-///
-/// Whatever owns streams can be given: a stream, a pair, the future of a relay that must end now.
-pub fn abort<T>(streams: T) {
-    ABORTING.set(true);
-    drop(streams);
-    ABORTING.set(false);
-}
 
 /// A connected TCP socket.
 #[derive(Debug)]
@@ -50,7 +33,7 @@ impl TcpConnection {
 
 impl Drop for TcpConnection {
     fn drop(&mut self) {
-        if ABORTING.get() {
+        if is_aborting() {
             // Fails only on a socket that is gone already.
             SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).ok();
         }

@@ -1,0 +1,11 @@
+//! The parameters of both ends, as they stand in a spec, and what they become.
+
+mod client;
+mod server;
+mod text;
+
+pub(crate) use self::{
+    client::{ClientConfig, Fingerprint, params as client_params},
+    server::{ServerConfig, generate_server_params},
+    text::{encode_key, render_uuid},
+};

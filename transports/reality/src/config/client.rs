@@ -1,0 +1,114 @@
+//! The dialling end.
+
+use commucat_mimic::Template;
+use commucat_transport_api::{ConfigError, ConfigProblem, Host, Secret, Spec};
+use serde::Deserialize;
+
+use super::text::{bad, decode_key, parse_short_id, parse_uuid};
+use crate::{auth::SHORT_ID_BYTES, vless::UUID_BYTES};
+
+/// Bytes of an ML-DSA-65 public key (FIPS 204).
+const ML_DSA_65_PUBLIC_BYTES: usize = 1952;
+
+/// Which browser the hello is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum Fingerprint {
+    #[default]
+    #[serde(rename = "chrome", alias = "chromium", alias = "chromium-156")]
+    Chromium,
+    #[serde(rename = "firefox", alias = "firefox-153")]
+    Firefox,
+}
+
+impl Fingerprint {
+    /// As links write it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Chromium => "chrome",
+            Self::Firefox => "firefox",
+        }
+    }
+
+    fn template(self) -> Result<Template, ConfigError> {
+        let template = match self {
+            Self::Chromium => Template::chromium_156(),
+            Self::Firefox => Template::firefox_153(),
+        };
+        template
+            .map_err(|error| ConfigError::with_source(Some("fingerprint"), ConfigProblem::BadValue, error))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientForm {
+    /// The name in the hello: one of the bridge's `server_names`.
+    server_name: String,
+    public_key: String,
+    #[serde(default)]
+    short_id: String,
+    /// A UUID.
+    user: Secret<String>,
+    #[serde(default)]
+    fingerprint: Fingerprint,
+    #[serde(default)]
+    mldsa65_verify: Option<String>,
+}
+
+/// A dialling end, valid.
+#[derive(Debug)]
+pub(crate) struct ClientConfig {
+    pub(crate) server_name: String,
+    pub(crate) public_key: [u8; 32],
+    pub(crate) short_id: [u8; SHORT_ID_BYTES],
+    pub(crate) user: Secret<[u8; UUID_BYTES]>,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) template: Template,
+    pub(crate) ml_dsa_65: Option<Vec<u8>>,
+}
+
+impl ClientConfig {
+    pub(crate) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+        let form: ClientForm = spec.params()?;
+        match Host::parse(&form.server_name) {
+            Ok(Host::Name(_)) => {}
+            _ => return Err(bad("server_name", "a host name is expected")),
+        }
+        let ml_dsa_65 = form
+            .mldsa65_verify
+            .as_deref()
+            .map(|text| decode_key::<ML_DSA_65_PUBLIC_BYTES>("mldsa65_verify", text).map(Vec::from))
+            .transpose()?;
+        Ok(Self {
+            public_key: decode_key("public_key", &form.public_key)?,
+            short_id: parse_short_id(&form.short_id)?,
+            user: Secret::new(parse_uuid(form.user.expose())?),
+            fingerprint: form.fingerprint,
+            template: form.fingerprint.template()?,
+            server_name: form.server_name,
+            ml_dsa_65,
+        })
+    }
+}
+
+/// The parameters of a client, as they stand in a spec. Hold a secret.
+pub(crate) fn params(
+    server_name: &str,
+    public_key: &str,
+    short_id: &str,
+    user: &str,
+    fingerprint: Fingerprint,
+    mldsa65_verify: Option<&str>,
+) -> serde_json::Value {
+    let mut params = serde_json::json!({
+        "server_name": server_name,
+        "public_key": public_key,
+        "short_id": short_id,
+        "user": user,
+        "fingerprint": fingerprint.name(),
+    });
+    if let (Some(verify), Some(object)) = (mldsa65_verify, params.as_object_mut()) {
+        object.insert("mldsa65_verify".to_owned(), verify.into());
+    }
+    params
+}

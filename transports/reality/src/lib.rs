@@ -1,0 +1,106 @@
+//! REALITY, both ends, with VLESS inside.
+//!
+//! # What a censor sees
+//!
+//! A browser's TLS 1.3 connection to a well-known site: the browser's hello with that site's name, and the site's own
+//! answer, for the bridge asks the site and repeats its ServerHello; only the key in it is ours. The sealed records
+//! after it have the lengths of the site's. Whoever is no client of ours talks to the site itself, through us: every
+//! byte, every alert, every end.
+//!
+//! # Known detections and what answers them
+//!
+//! | detection | answer |
+//! |---|---|
+//! | Active probing with anything: other names, old TLS, garbage, half a hello | the bytes go to the site, its answer comes back |
+//! | Replaying a captured hello | each hello is accepted once while its time is good; a replay goes to the site |
+//! | Hellos of no browser (JA4) | hellos from captured templates of current browsers ([`commucat_mimic`]) |
+//! | Lengths of the server's flight, tickets after it | as the site's, which is looked at when the bridge starts |
+//! | A certificate that is not the site's | it is sealed; nobody but the client can open it |
+//! | TLS inside TLS by lengths and timing | not answered here: the flow `xtls-rprx-vision` is not built |
+//!
+//! # Parameters
+//!
+//! Server: `{"target", "server_names", "private_key", "short_ids", "max_time_diff_s"?, "min_client_version"?,
+//! "mldsa65_seed"?, "fingerprint"?}`. `target` is `host:port` of a site with TLS 1.3 that is not behind the same
+//! censor; it is asked when the bridge starts, and a site that cannot be imitated is an error then.
+//!
+//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?}`. `user` is a UUID.
+//!
+//! # Links
+//!
+//! `vless://` with `security=reality`, as Xray and its clients share them.
+//!
+//! # What is not built
+//!
+//! The flow `xtls-rprx-vision`, datagrams (VLESS UDP and XUDP), a mux over few carriers, the spider that walks the site when
+//! the certificate turns out to be the site's.
+#![forbid(unsafe_code)]
+
+mod auth;
+mod certificate;
+mod client;
+mod config;
+mod cover;
+mod judge;
+mod link;
+mod probe;
+mod replay;
+mod server;
+mod target;
+mod tls;
+mod users;
+mod verify;
+mod vless;
+
+use std::sync::Arc;
+
+use commucat_transport_api::{
+    Addressing, ChannelKinds, Client, ConfigError, Descriptor, PluggableTransport, Roles, Server, Spec,
+    TransportId, UserTable,
+};
+
+/// The id of this transport in specs.
+pub const ID: TransportId = TransportId::from_static("reality");
+
+/// The transport.
+#[derive(Clone, Debug)]
+pub struct Reality {
+    descriptor: Descriptor,
+}
+
+impl Reality {
+    /// The transport.
+    pub const fn new() -> Self {
+        let summary = "a browser's visit to a well-known site; strangers get the site itself";
+        let descriptor = Descriptor::new(ID, summary, ChannelKinds::STREAM, Roles::Both, Addressing::Proxy);
+        Self { descriptor: descriptor.with_schemes(&[link::SCHEME]) }
+    }
+}
+
+impl Default for Reality {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PluggableTransport for Reality {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn parse_link(&self, link: &str) -> Result<Spec, ConfigError> {
+        link::parse(link)
+    }
+
+    fn client(&self, spec: &Spec) -> Result<Arc<dyn Client>, ConfigError> {
+        Ok(Arc::new(client::RealityClient::new(spec)?))
+    }
+
+    fn server(&self, spec: &Spec, users: &Arc<UserTable>) -> Result<Arc<dyn Server>, ConfigError> {
+        Ok(Arc::new(server::RealityServer::new(spec, users)?))
+    }
+
+    fn generate_server_params(&self) -> Result<serde_json::Value, ConfigError> {
+        config::generate_server_params()
+    }
+}

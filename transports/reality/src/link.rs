@@ -1,0 +1,122 @@
+//! `vless://` links, as Xray and its clients share them.
+
+use commucat_transport_api::{ConfigError, ConfigProblem, HostPort, Secret, Spec};
+use url::{Url, form_urlencoded};
+
+use crate::{
+    ID,
+    config::{self, ClientConfig, Fingerprint, encode_key, render_uuid},
+};
+
+/// The scheme, without `://`.
+pub(crate) const SCHEME: &str = "vless";
+/// Longest link, in bytes. An ML-DSA key has 2,603 of them.
+const MAX_LINK_BYTES: usize = 8 << 10;
+
+/// Reads a link.
+///
+/// # Errors
+/// [`ConfigProblem::UnknownScheme`] when it is none of ours; otherwise the part that is wrong.
+pub(crate) fn parse(link: &str) -> Result<Spec, ConfigError> {
+    let link = link.trim();
+    if !link.starts_with("vless://") {
+        return Err(ConfigError::new(None, ConfigProblem::UnknownScheme));
+    }
+    if link.len() > MAX_LINK_BYTES {
+        return Err(bad("link", "the link is longer than 8 KiB"));
+    }
+    let url = Url::parse(link)
+        .map_err(|error| ConfigError::with_source(Some("link"), ConfigProblem::BadValue, error))?;
+    let host = url.host_str().ok_or_else(|| bad("server", "there is no server"))?;
+    let port = url.port().filter(|port| *port != 0).ok_or_else(|| bad("server", "there is no port"))?;
+    let endpoint: HostPort = format!("{host}:{port}")
+        .parse()
+        .map_err(|error| ConfigError::with_source(Some("server"), ConfigProblem::BadValue, error))?;
+    let fields = Fields::read(&url)?;
+    let fingerprint = match fields.fingerprint.as_str() {
+        "firefox" => Fingerprint::Firefox,
+        // Of what other clients can be, we are the browser that most people use.
+        _ => Fingerprint::Chromium,
+    };
+    let verify = (!fields.verify.is_empty()).then_some(fields.verify.as_str());
+    let params = config::client_params(
+        &fields.server_name,
+        &fields.public_key,
+        &fields.short_id,
+        url.username(),
+        fingerprint,
+        verify,
+    );
+    let spec = Spec::new(ID, endpoint, params)?;
+    // Whatever is wrong with a key is said now, not at the first dial.
+    ClientConfig::from_spec(&spec)?;
+    Ok(spec)
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    server_name: String,
+    public_key: String,
+    short_id: String,
+    fingerprint: String,
+    verify: String,
+}
+
+impl Fields {
+    fn read(url: &Url) -> Result<Self, ConfigError> {
+        let mut fields = Self::default();
+        let (mut reality, mut tcp) = (false, true);
+        for (key, value) in url.query_pairs() {
+            match key.as_ref() {
+                "security" => reality = value == "reality",
+                "type" => tcp = matches!(&*value, "tcp" | "raw" | ""),
+                "encryption" if !matches!(&*value, "none" | "") => {
+                    return Err(bad("encryption", "VLESS encryption is not spoken here"));
+                }
+                "flow" if !value.is_empty() => {
+                    return Err(bad("flow", "the flow xtls-rprx-vision is not spoken here yet"));
+                }
+                "sni" => fields.server_name = value.into_owned(),
+                "pbk" => fields.public_key = value.into_owned(),
+                "sid" => fields.short_id = value.into_owned(),
+                "fp" => fields.fingerprint = value.into_owned(),
+                "pqv" => fields.verify = value.into_owned(),
+                // Others say nothing that a dial needs: spx, headerType, …
+                _ => {}
+            }
+        }
+        match (reality, tcp) {
+            (false, _) => Err(bad("security", "only security=reality is spoken here")),
+            (_, false) => Err(bad("type", "only type=tcp is spoken here")),
+            (true, true) => Ok(fields),
+        }
+    }
+}
+
+/// Writes a link. Holds secrets.
+pub(crate) fn render(config: &ClientConfig, server: &HostPort, name: &str) -> Secret<String> {
+    let short_id: String = config.short_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query
+        .append_pair("type", "tcp")
+        .append_pair("encryption", "none")
+        .append_pair("security", "reality")
+        .append_pair("sni", &config.server_name)
+        .append_pair("fp", config.fingerprint.name())
+        .append_pair("pbk", &encode_key(&config.public_key))
+        .append_pair("sid", &short_id);
+    if let Some(verify) = &config.ml_dsa_65 {
+        query.append_pair("pqv", &encode_key(verify));
+    }
+    let mut link = format!("{SCHEME}://{}@{server}?{}", render_uuid(config.user.expose()), query.finish());
+    if !name.is_empty() {
+        let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        link.push('#');
+        link.push_str(&encoded.replace('+', "%20"));
+    }
+    Secret::new(link)
+}
+
+fn bad(field: &'static str, why: &'static str) -> ConfigError {
+    ConfigError::with_source(Some(field), ConfigProblem::BadValue, why)
+}

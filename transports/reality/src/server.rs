@@ -1,0 +1,226 @@
+//! The listening end: every connection is a visit to the target, until its hello shows that it is ours.
+
+mod meeting;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use commucat_transport_api::{
+    AcceptError, Accepted, BoxFuture, BoxStream, Channel, ConfigError, ConfigProblem, Cx, HostPort, Incoming,
+    ListenError, Listener, Net, Server, Spec, StreamPort, Target, User, UserTable,
+};
+use tokio::{io::AsyncReadExt as _, sync::Semaphore};
+
+use self::meeting::Meeting;
+use crate::{
+    ID,
+    certificate::{CERTIFICATE_BYTES, ML_DSA_CERTIFICATE_BYTES},
+    config::ServerConfig,
+    cover,
+    replay::ReplayCache,
+    target::{self, Class, Profile, TargetError},
+    tls::TlsStream,
+    users::Users,
+    vless::{Command, MAX_REQUEST_BYTES, Request, stream::VlessStream},
+};
+
+/// A request must be complete this long after the handshake.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// Connections whose hello or request is still being read. Beyond it the newest are reset.
+const MAX_HANDSHAKES: usize = 16_384;
+
+/// A configured server.
+#[derive(Debug)]
+pub(crate) struct RealityServer {
+    config: Arc<ServerConfig>,
+    users: Arc<UserTable>,
+    listen: HostPort,
+}
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+struct Shared {
+    config: Arc<ServerConfig>,
+    users: Users,
+    net: Arc<dyn Net>,
+    /// The key of this listener's certificates.
+    key: Ed25519KeyPair,
+    profiles: RwLock<Vec<(Class, Profile)>>,
+    replays: ReplayCache,
+    handshakes: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl RealityServer {
+    pub(crate) fn new(spec: &Spec, users: &Arc<UserTable>) -> Result<Self, ConfigError> {
+        let config = Arc::new(ServerConfig::from_spec(spec)?);
+        Ok(Self { config, users: Arc::clone(users), listen: spec.endpoint.clone() })
+    }
+
+    /// Looks at the target as each class of browser; a target that none of them can be imitated at is refused.
+    async fn learn(&self, net: &Arc<dyn Net>) -> Result<Vec<(Class, Profile)>, TargetError> {
+        let name = self.config.server_names.first().map_or("", String::as_str);
+        let ml_dsa = self.config.ml_dsa_65.is_some();
+        let certificate = if ml_dsa { ML_DSA_CERTIFICATE_BYTES } else { CERTIFICATE_BYTES };
+        let mut learnt = Vec::new();
+        let mut failed = TargetError::Silent;
+        for class in Class::ALL {
+            match target::learn(&**net, &self.config.target, name, class).await {
+                Ok(profile) if !profile.holds(certificate) => failed = TargetError::TooShort { ml_dsa },
+                Ok(profile) => learnt.push((class, profile)),
+                Err(error) => failed = error,
+            }
+        }
+        if learnt.is_empty() { Err(failed) } else { Ok(learnt) }
+    }
+
+    async fn bind(&self, cx: &Cx) -> Result<RealityListener, ListenError> {
+        let bind = |source| ListenError::Bind { address: self.listen.clone(), source };
+        let local = match self.listen.socket_addr() {
+            Some(address) => address,
+            None => cx
+                .net
+                .resolve(&self.listen)
+                .await
+                .map_err(bind)?
+                .first()
+                .copied()
+                .ok_or_else(|| bind(io::ErrorKind::AddrNotAvailable.into()))?,
+        };
+        let port = cx.net.listen_stream(local).await.map_err(bind)?;
+        let profiles = self
+            .learn(&cx.net)
+            .await
+            .map_err(|error| ConfigError::with_source(Some("target"), ConfigProblem::BadValue, error))?;
+        let key = new_key(&*cx.net).map_err(bind)?;
+        let shared = Arc::new(Shared {
+            config: Arc::clone(&self.config),
+            users: Users::new(&self.users),
+            net: Arc::clone(&cx.net),
+            key,
+            profiles: RwLock::new(profiles),
+            replays: ReplayCache::new(self.config.max_time_diff),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            strangers: Arc::new(Semaphore::new(cover::MAX_STRANGERS)),
+        });
+        Ok(RealityListener { port, shared })
+    }
+}
+
+/// The key of a listener's certificates: its own, for as long as it listens.
+fn new_key(net: &dyn Net) -> io::Result<Ed25519KeyPair> {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    net.fill_random(&mut *seed)?;
+    Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(io::Error::other)
+}
+
+impl Server for RealityServer {
+    fn listen<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+        Box::pin(async move { Ok(Box::new(self.bind(cx).await?) as Box<dyn Listener>) })
+    }
+
+    fn client_spec(&self, public: &HostPort, user: &User) -> Result<Spec, ConfigError> {
+        Spec::new(ID, public.clone(), self.config.client_params(user)?)
+    }
+}
+
+/// A listening server.
+#[derive(Debug)]
+struct RealityListener {
+    port: Box<dyn StreamPort>,
+    shared: Arc<Shared>,
+}
+
+impl Listener for RealityListener {
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.port.local_addr().ok()
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, Result<Box<dyn Incoming>, ListenError>> {
+        Box::pin(async move {
+            let (io, peer) = self.port.accept().await.map_err(ListenError::Accept)?;
+            let shared = Arc::clone(&self.shared);
+            Ok(Box::new(TcpIncoming { io, peer, shared }) as Box<dyn Incoming>)
+        })
+    }
+}
+
+/// A connection of which no byte was looked at.
+#[derive(Debug)]
+struct TcpIncoming {
+    io: BoxStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Incoming for TcpIncoming {
+    fn peer(&self) -> Option<SocketAddr> {
+        Some(self.peer)
+    }
+
+    fn handshake(self: Box<Self>) -> BoxFuture<'static, Result<Accepted, AcceptError>> {
+        Box::pin(async move {
+            let Self { io, shared, .. } = *self;
+            let Ok(slot) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+                return Err(AcceptError::Limit("connections in their handshake"));
+            };
+            let stream = Meeting::new(io, Arc::clone(&shared), slot).run().await?;
+            accept(Box::new(stream), &shared).await
+        })
+    }
+}
+
+/// Reads the request inside.
+async fn accept(mut stream: BoxStream, shared: &Shared) -> Result<Accepted, AcceptError> {
+    let mut bytes = Vec::new();
+    let reading = read_request(&mut stream, &mut bytes);
+    let request = within(&*shared.net, REQUEST_TIME, reading)
+        .await
+        .ok_or(AcceptError::Limit("time for the request"))??;
+    // Who has the bridge's key and no user id hears no answer: the stream ends without a byte.
+    let user = shared.users.find(&request.user).ok_or(AcceptError::Unauthenticated)?;
+    if shared.users.is_full() {
+        return Err(AcceptError::Limit("channels of the bridge"));
+    }
+    let (Command::Tcp, Some(address), "") = (request.command, request.address, request.flow.as_str()) else {
+        return Err(AcceptError::Io(io::ErrorKind::Unsupported.into()));
+    };
+    let stream = VlessStream::accepted(stream, bytes);
+    let target = Target::from_address(address);
+    Ok(Accepted::new(Channel::Stream(Box::new(stream)), target).with_user(Some(user)))
+}
+
+/// Reads until the request is whole; what came behind it stays in `bytes`.
+async fn read_request(stream: &mut BoxStream, bytes: &mut Vec<u8>) -> Result<Request, AcceptError> {
+    loop {
+        let mut rest = bytes.as_slice();
+        let decoded = Request::decode(&mut rest).map_err(|_error| AcceptError::Unauthenticated)?;
+        if let Some(request) = decoded {
+            *bytes = rest.to_vec();
+            return Ok(request);
+        }
+        let mut chunk = [0; MAX_REQUEST_BYTES];
+        let count = stream.read(&mut chunk).await.map_err(AcceptError::Io)?;
+        if count == 0 {
+            return Err(AcceptError::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+        bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
+    }
+}
+
+async fn within<T>(net: &dyn Net, time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut timer = net.sleep_until(net.now() + time);
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Some(value));
+        }
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}

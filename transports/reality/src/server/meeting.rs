@@ -1,0 +1,203 @@
+//! One connection, from its first byte to its end as a stranger or to an open tunnel.
+
+use std::{io, sync::Arc, time::Duration};
+
+use commucat_mimic::{Flight, NoRandomness, Responder};
+use commucat_transport_api::{AcceptError, BoxStream, abort};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::OwnedSemaphorePermit,
+};
+
+use super::{Shared, TlsStream, within};
+use crate::{
+    certificate::{self, ED25519_SCHEME, Hellos},
+    cover,
+    judge::{self, Client, Judgement, Stranger},
+    replay::Seen,
+    target::{FlightReader, Profile, can_be_imitated},
+};
+
+/// How long the target may take to be reached.
+const TARGET_TIME: Duration = Duration::from_secs(10);
+/// How long one of ours may take for a handshake, the target's part in it too.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
+/// Bytes of a hello that are looked at. More is nobody's hello.
+const MAX_HELLO_BYTES: usize = 32 << 10;
+/// Bytes read at once.
+const READ_BYTES: usize = 8 << 10;
+
+/// A connection of which it is not yet known whose it is.
+pub(super) struct Meeting {
+    client: BoxStream,
+    shared: Arc<Shared>,
+    slot: OwnedSemaphorePermit,
+}
+
+/// How the first part of a meeting ended.
+enum Known {
+    /// Not ours; these bytes of the target are still to be passed on.
+    Stranger(Vec<u8>),
+    Ours(Box<Client>),
+}
+
+impl Meeting {
+    pub(super) const fn new(client: BoxStream, shared: Arc<Shared>, slot: OwnedSemaphorePermit) -> Self {
+        Self { client, shared, slot }
+    }
+
+    /// The tunnel of one of ours. A stranger is passed on in here until he goes.
+    pub(super) async fn run(mut self) -> Result<TlsStream<Responder>, AcceptError> {
+        let shared = Arc::clone(&self.shared);
+        let dial = shared.net.connect_stream(&shared.config.target);
+        let Some(Ok(mut target)) = within(&*shared.net, TARGET_TIME, dial).await else {
+            tracing::warn!("the target of a REALITY endpoint cannot be reached");
+            // A site that is away resets or refuses; whoever asks us meanwhile sees the same.
+            abort(self.client);
+            return Err(AcceptError::Io(io::ErrorKind::HostUnreachable.into()));
+        };
+        let client = match self.listen(&mut target).await {
+            Ok(Known::Ours(client)) => client,
+            Ok(Known::Stranger(said)) => return Err(self.pass_on(target, &said).await),
+            Err(error) => {
+                abort((self.client, target));
+                return Err(AcceptError::Io(error));
+            }
+        };
+        let mut flight = FlightReader::default();
+        let answered = self.answer(&client, &mut target, &mut flight);
+        let mut responder = match within(&*shared.net, HANDSHAKE_TIME, answered).await {
+            Some(Ok(responder)) => responder,
+            Some(Err(why)) => {
+                tracing::warn!(%why, "the target's answer cannot be imitated; the client gets it as it is");
+                return Err(self.pass_on(target, &flight.bytes).await);
+            }
+            None => return Err(self.pass_on(target, &flight.bytes).await),
+        };
+        drop(target);
+        let finished = self.finish(&mut responder, &client);
+        within(&*shared.net, HANDSHAKE_TIME, finished)
+            .await
+            .ok_or(AcceptError::Limit("time for the handshake"))?
+            .map_err(AcceptError::Io)?;
+        Ok(TlsStream::new(self.client, responder))
+    }
+
+    /// Passes every byte on while it is not known whose the connection is.
+    async fn listen(&mut self, target: &mut BoxStream) -> io::Result<Known> {
+        let mut heard = Vec::new();
+        let (mut from_client, mut from_target) = ([0; READ_BYTES], [0; READ_BYTES]);
+        loop {
+            tokio::select! {
+                biased;
+                count = target.read(&mut from_target) => {
+                    // The target answered, or left, before there was a hello of ours.
+                    // An end is read again by whoever passes on, and passed on by it.
+                    let said = from_target.get(..count?).unwrap_or_default().to_vec();
+                    return Ok(Known::Stranger(said));
+                }
+                count = self.client.read(&mut from_client) => {
+                    let bytes = from_client.get(..count?).unwrap_or_default();
+                    if bytes.is_empty() {
+                        return Ok(Known::Stranger(Vec::new()));
+                    }
+                    target.write_all(bytes).await?;
+                    target.flush().await?;
+                    heard.extend_from_slice(bytes);
+                    if let Some(known) = self.judge(&heard) {
+                        return Ok(known);
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&self, heard: &[u8]) -> Option<Known> {
+        let Shared { config, net, replays, .. } = &*self.shared;
+        let stranger = match judge::judge(config, heard, net.unix_time()) {
+            Judgement::Undecided if heard.len() < MAX_HELLO_BYTES => return None,
+            Judgement::Undecided => Stranger::NotTls,
+            Judgement::Stranger(why) => why,
+            Judgement::Ours(client) => match replays.check(&client.hello, net.now()) {
+                Seen::First => return Some(Known::Ours(client)),
+                Seen::Again => Stranger::Replayed,
+                Seen::Full => Stranger::MemoryFull,
+            },
+        };
+        tracing::debug!(why = %stranger, "a connection is passed on to the target");
+        Some(Known::Stranger(Vec::new()))
+    }
+
+    /// Reads the target's flight and writes ours in its shape. On failure nothing was written yet.
+    async fn answer(
+        &mut self,
+        client: &Client,
+        target: &mut BoxStream,
+        flight: &mut FlightReader,
+    ) -> Result<Responder, Box<dyn std::error::Error + Send + Sync>> {
+        let sealed = self.profile(client).map_or(1, |profile| profile.sealed.len());
+        let mut chunk = [0; READ_BYTES];
+        loop {
+            let count = target.read(&mut chunk).await?;
+            let bytes = chunk.get(..count).unwrap_or_default();
+            if flight.take(bytes, sealed)? {
+                break;
+            }
+            if bytes.is_empty() {
+                return Err("the target left in the middle of its flight".into());
+            }
+        }
+        let (hello, lengths) = flight.finish();
+        let theirs = can_be_imitated(hello, &client.session_id)?;
+        let shared = &*self.shared;
+        let mut random = |bytes: &mut [u8]| shared.net.fill_random(bytes).map_err(|_error| NoRandomness);
+        let mut responder = Responder::new(&client.hello, &theirs, &mut random)?;
+        let hellos = Hellos { client: &client.hello, server: responder.server_hello() };
+        let public = aws_lc_rs::signature::KeyPair::public_key(&shared.key);
+        let certificate =
+            certificate::forge(&client.auth, public.as_ref(), shared.config.ml_dsa_65.as_ref(), &hellos)
+                .ok_or("no certificate could be made")?;
+        let sign = |message: &[u8]| shared.key.sign(message).as_ref().to_vec();
+        responder.answer(&Flight::new(lengths.to_vec())?, &certificate, ED25519_SCHEME, &sign)?;
+        Ok(responder)
+    }
+
+    fn profile(&self, client: &Client) -> Option<Profile> {
+        let profiles = self.shared.profiles.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let of =
+            |class| profiles.iter().find(|(known, _)| *known == class).map(|(_, profile)| profile.clone());
+        of(client.class).or_else(|| profiles.first().map(|(_, profile)| profile.clone()))
+    }
+
+    /// Sends our flight and waits for the client's Finished; then says what the target says of itself afterwards.
+    async fn finish(&mut self, responder: &mut Responder, client: &Client) -> io::Result<()> {
+        let mut wire = Vec::new();
+        responder.poll_transmit(&mut wire);
+        self.client.write_all(&wire).await?;
+        self.client.flush().await?;
+        let mut chunk = [0; READ_BYTES];
+        while !responder.is_open() {
+            let count = self.client.read(&mut chunk).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            responder
+                .handle_input(chunk.get(..count).unwrap_or_default())
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+        for length in self.profile(client).map(|profile| profile.after).unwrap_or_default() {
+            responder.imitate_record(length).map_err(io::Error::other)?;
+        }
+        wire.clear();
+        responder.poll_transmit(&mut wire);
+        self.client.write_all(&wire).await?;
+        self.client.flush().await
+    }
+
+    async fn pass_on(self, target: BoxStream, said: &[u8]) -> AcceptError {
+        drop(self.slot);
+        let visit = cover::visit(self.client, target, said, &self.shared.strangers);
+        within(&*self.shared.net, cover::MAX_VISIT, visit).await;
+        AcceptError::Unauthenticated
+    }
+}

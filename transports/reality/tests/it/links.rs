@@ -1,0 +1,36 @@
+//! `vless://` links as other clients write them.
+
+use commucat_reality::Reality;
+use commucat_transport_api::PluggableTransport as _;
+
+const LINK: &str = "vless://b831381d-6324-4d53-ad4f-8cda48b30811@192.0.2.7:443?type=tcp&encryption=none&security=reality&sni=www.example.com&fp=chrome&pbk=CwrpK-8N4hRtW1zEczPLvyCgvtSvNFqLLkSfEb2Nr08&sid=01ab&spx=%2F#bridge";
+
+#[test]
+fn a_link_is_read_and_written() {
+    let spec = Reality::new().parse_link(LINK).unwrap();
+    assert_eq!(spec.endpoint.to_string(), "192.0.2.7:443");
+    let client = Reality::new().client(&spec).unwrap();
+    let written = client.link("a bridge").unwrap();
+    assert!(written.expose().ends_with("#a%20bridge"));
+    assert_eq!(Reality::new().parse_link(written.expose()).unwrap(), {
+        let mut spec = spec;
+        // Short ids are written in full.
+        spec.params["short_id"] = "01ab000000000000".into();
+        spec
+    });
+}
+
+#[test]
+fn what_is_not_spoken_is_said() {
+    let change = |from: &str, to: &str| {
+        let error = Reality::new().parse_link(&LINK.replace(from, to)).unwrap_err();
+        error.field().unwrap_or_default().to_owned()
+    };
+    assert_eq!(change("type=tcp", "type=xhttp"), "type");
+    assert_eq!(change("security=reality", "security=tls"), "security");
+    assert_eq!(change("encryption=none", "encryption=mlkem768x25519plus.native"), "encryption");
+    assert_eq!(change("&spx", "&flow=xtls-rprx-vision&spx"), "flow");
+    assert_eq!(change("pbk=Cwrp", "pbk=C"), "public_key");
+    assert_eq!(change(":443", ""), "server");
+    assert_eq!(change("b831381d", "b83"), "user");
+}

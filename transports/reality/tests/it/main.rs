@@ -1,0 +1,8 @@
+//! The transport as a whole, with a rustls server as the site that is imitated.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod links;
+mod suite;
+mod support;
+mod visitors;
