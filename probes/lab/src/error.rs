@@ -2,6 +2,8 @@
 
 use std::{io, net::IpAddr, path::PathBuf};
 
+use commucat_censor::SpecError;
+
 use crate::privilege::Missing;
 
 /// Why a lab could not start, or could not do what was asked.
@@ -42,6 +44,9 @@ pub enum LabError {
         #[source]
         source: io::Error,
     },
+    /// The profile cannot be judged by.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     /// The geography cannot be laid out in two namespaces.
     #[error("the geography cannot be laid out: {0}")]
     Geography(GeographyProblem),

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use commucat_censor::{Event, LinkSpec, ProbeOutcome, ProbeRequest};
+use commucat_censor::{Event, Geography, Judge, Lists, ProbeOutcome, ProbeRequest, Profile};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use crate::{
     namespace::NameFiles,
     network::{self, NetworkPlan},
     record::{CaptureSummary, EventTotal, EventView},
-    tun::{DEVICE_NAME, MTU, Tun},
+    tun::{DEVICE_NAME, MTU, QUEUE_PACKETS, Tun},
     wire::{Traffic, Wire, WireConfig},
 };
 
@@ -29,6 +29,7 @@ pub struct Lab {
     prober: Place,
     world: Place,
     layout: Layout,
+    rules: Rules,
     notes: Vec<String>,
     probes: Mutex<Option<mpsc::Receiver<ProbeRequest>>>,
 }
@@ -51,6 +52,20 @@ pub struct LabSummary {
     pub notes: Vec<String>,
 }
 
+/// What a judge is made with, beside a profile.
+#[derive(Debug)]
+struct Rules {
+    geography: Geography,
+    lists: Lists,
+    time_scale: f64,
+}
+
+impl Rules {
+    fn judge(&self, profile: &Profile, seed: u64) -> Result<Judge, LabError> {
+        Ok(Judge::new(profile, &self.geography, &self.lists, seed, self.time_scale)?)
+    }
+}
+
 impl Lab {
     /// Makes the places and starts the packet loop between them. Blocks for some tens of milliseconds.
     ///
@@ -60,6 +75,12 @@ impl Lab {
     pub fn start(config: LabConfig) -> Result<Self, LabError> {
         check_privileges()?;
         let layout = Layout::new(&config.geography)?;
+        let rules = Rules {
+            geography: config.geography.clone(),
+            lists: config.lists.clone(),
+            time_scale: config.time_scale,
+        };
+        let judge = rules.judge(&config.profile, config.seed)?;
         let mut notes = Vec::new();
         let mut make = |plan: NetworkPlan| {
             let (place, tun, said) = make_place(&plan, &layout)?;
@@ -75,12 +96,13 @@ impl Lab {
             prober: prober_tun,
             client_net: layout.client_net,
             prober_net: layout.prober_net,
-            link: config.link,
+            judge,
+            link: config.profile.link,
             seed: config.seed,
             capture_dir: config.capture_dir,
             capture_bytes_max: config.capture_bytes_max,
         })?;
-        Ok(Self { wire, client, prober, world, layout, notes, probes: Mutex::new(Some(probes)) })
+        Ok(Self { wire, client, prober, world, layout, rules, notes, probes: Mutex::new(Some(probes)) })
     }
 
     /// Where the censored user is.
@@ -123,6 +145,11 @@ impl Lab {
         self.wire.shared().events.next()
     }
 
+    /// The latest events, at most 4096, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.events_since(0).events
+    }
+
     /// Events from a point on: 0, what [`Lab::next_event`] gave, or what the last view says. The latest 4096 are kept.
     pub fn events_since(&self, point: u64) -> EventView {
         self.wire.shared().events.since(point)
@@ -156,12 +183,13 @@ impl Lab {
         self.wire.outcome(outcome)
     }
 
-    /// Changes the link; packets that are under way arrive. The new one is in force when this returns.
+    /// Another network from now on: link and policies of this profile, with a censor that remembers nothing. Packets that
+    /// are under way arrive; programs and connections stay. It is in force when this returns.
     ///
     /// # Errors
-    /// [`LabError::Stopped`].
-    pub fn set_link(&self, link: LinkSpec, seed: u64) -> Result<(), LabError> {
-        self.wire.replace(link, seed)
+    /// [`LabError::Spec`] or [`LabError::Stopped`].
+    pub fn set_profile(&self, profile: &Profile, seed: u64) -> Result<(), LabError> {
+        self.wire.replace(self.rules.judge(profile, seed)?, profile.link.clone(), seed)
     }
 
     /// Ends everything and says what was seen.
@@ -207,6 +235,7 @@ fn client_plan(layout: &Layout, config: &LabConfig) -> NetworkPlan {
         place: "client",
         device: DEVICE_NAME,
         mtu: MTU,
+        queue: QUEUE_PACKETS,
         address: layout.client,
         own: Vec::new(),
         reaches: Vec::new(),

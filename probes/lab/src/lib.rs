@@ -15,6 +15,7 @@ mod network;
 mod place;
 mod privilege;
 mod record;
+pub mod services;
 pub mod truth;
 mod tun;
 mod wire;

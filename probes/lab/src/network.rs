@@ -26,6 +26,8 @@ pub(crate) struct NetworkPlan {
     pub(crate) device: &'static str,
     /// Largest packet on it, in bytes.
     pub(crate) mtu: u16,
+    /// Packets that may wait in it.
+    pub(crate) queue: u32,
     /// The address on it.
     pub(crate) address: IpAddr,
     /// Networks whose every address is this place's own (AnyIP).
@@ -94,7 +96,8 @@ impl Netlink<'_> {
         let loopback = self.index_of("lo").await?;
         let device = self.index_of(plan.device).await?;
         self.set(LinkUnspec::new_with_index(loopback).up().build(), "lo").await?;
-        let ready = LinkUnspec::new_with_index(device).mtu(plan.mtu.into()).up().build();
+        let ready =
+            LinkUnspec::new_with_index(device).mtu(plan.mtu.into()).txqueuelen(plan.queue).up().build();
         self.set(ready, plan.device).await?;
         let host = Cidr::host(plan.address);
         self.handle

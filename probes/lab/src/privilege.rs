@@ -15,6 +15,8 @@ const TUN_DEVICE: &str = "/dev/net/tun";
 /// The lowest bits of `CapEff` in `/proc/self/status` that the lab needs, by their names in capabilities(7).
 const NEEDED_CAPABILITIES: [(&str, u32); 3] =
     [("CAP_NET_ADMIN", 12), ("CAP_SYS_CHROOT", 18), ("CAP_SYS_ADMIN", 21)];
+/// Runs what follows as root of a user namespace.
+const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--"];
 /// Set for a process that was started again inside a user namespace, so that it does not try for ever.
 const AGAIN: &str = "COMMUCAT_LAB_IN_USER_NAMESPACE";
 
@@ -107,7 +109,7 @@ pub fn ensure_privileges() -> Result<Privilege, LabError> {
         become_root_of_a_user_namespace().map_err(|error| refused(error.to_string()))?;
     } else {
         // On success this does not come back.
-        return Err(refused(start_again_in_a_user_namespace().to_string()).into());
+        return Err(refused(start_again_in_a_user_namespace()).into());
     }
     match lacking_capabilities() {
         still if still.is_empty() => Ok(Privilege::UserNamespace),
@@ -168,17 +170,23 @@ fn become_root_of_a_user_namespace() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("0 {group} 1\n"))
 }
 
-fn start_again_in_a_user_namespace() -> io::Error {
+/// Comes back only when it failed, and says why.
+fn start_again_in_a_user_namespace() -> String {
     let program = match std::env::current_exe() {
         Ok(program) => program,
-        Err(error) => return error,
+        Err(error) => return format!("this program does not find itself: {error}"),
     };
-    Command::new("unshare")
-        .args(["--user", "--map-root-user", "--"])
-        .arg(program)
-        .args(std::env::args_os().skip(1))
-        .env(AGAIN, "1")
-        .exec()
+    // What `unshare` says after it took our place would be its own words only; so it is asked before.
+    match Command::new(UNSHARE[0]).args(&UNSHARE[1..]).arg("true").output() {
+        Err(error) => return format!("`unshare` of util-linux cannot be run: {error}"),
+        Ok(tried) if !tried.status.success() => {
+            return String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+        }
+        Ok(_it_works) => {}
+    }
+    let args = std::env::args_os().skip(1);
+    let error = Command::new(UNSHARE[0]).args(&UNSHARE[1..]).arg(program).args(args).env(AGAIN, "1").exec();
+    format!("`unshare` of util-linux cannot be run: {error}")
 }
 
 #[cfg(test)]

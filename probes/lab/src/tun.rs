@@ -14,8 +14,9 @@ pub(crate) const DEVICE_NAME: &str = "lab0";
 /// Largest packet on the lab's links, in bytes.
 pub(crate) const MTU: u16 = 1500;
 /// Packets that the kernel keeps for us. A burst of a sender must fit while this process is not scheduled: the queue
-/// that a link emulates is ours, this one must never be the one that drops.
-const QUEUE_PACKETS: u32 = 10_000;
+/// that a link emulates is ours, this one must never be the one that drops. It is set over
+/// netlink: the ioctl for it asks for rights in the first user namespace.
+pub(crate) const QUEUE_PACKETS: u32 = 10_000;
 
 /// A TUN device that never blocks.
 pub(crate) struct Tun(SyncDevice);
@@ -24,13 +25,8 @@ impl Tun {
     /// Makes the device in the namespace of the calling thread.
     pub(crate) fn make(place: &'static str) -> Result<Self, LabError> {
         let failed = |source| LabError::Tun { place, source };
-        let device = DeviceBuilder::new()
-            .name(DEVICE_NAME)
-            .mtu(MTU)
-            .tx_queue_len(QUEUE_PACKETS)
-            .enable(false)
-            .build_sync()
-            .map_err(failed)?;
+        let device =
+            DeviceBuilder::new().name(DEVICE_NAME).mtu(MTU).enable(false).build_sync().map_err(failed)?;
         device.set_nonblocking(true).map_err(failed)?;
         Ok(Self(device))
     }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commucat_censor::{Cidr, LinkSpec, ProbeOutcome, ProbeRequest};
+use commucat_censor::{Cidr, Judge, LinkSpec, ProbeOutcome, ProbeRequest};
 pub(crate) use path::Port;
 pub use path::{Count, Traffic};
 use tokio::sync::mpsc as async_mpsc;
@@ -37,6 +37,7 @@ pub(crate) struct WireConfig {
     pub(crate) prober: Tun,
     pub(crate) client_net: Cidr,
     pub(crate) prober_net: Cidr,
+    pub(crate) judge: Judge,
     pub(crate) link: LinkSpec,
     pub(crate) seed: u64,
     pub(crate) capture_dir: Option<PathBuf>,
@@ -74,7 +75,7 @@ enum Order {
     /// The prober came back.
     Outcome(ProbeOutcome),
     /// Another censor and another link; the answer says that they are in force.
-    Replace { link: LinkSpec, seed: u64, done: mpsc::SyncSender<()> },
+    Replace { judge: Box<Judge>, link: LinkSpec, seed: u64, done: mpsc::SyncSender<()> },
     /// The end.
     Stop,
 }
@@ -136,9 +137,9 @@ impl Wire {
     }
 
     /// Another censor and another link, in force when this returns.
-    pub(crate) fn replace(&self, link: LinkSpec, seed: u64) -> Result<(), LabError> {
+    pub(crate) fn replace(&self, judge: Judge, link: LinkSpec, seed: u64) -> Result<(), LabError> {
         let (done, is_done) = mpsc::sync_channel(1);
-        self.order(Order::Replace { link, seed, done })?;
+        self.order(Order::Replace { judge: Box::new(judge), link, seed, done })?;
         is_done.recv().map_err(|_loop_ended| LabError::Stopped)
     }
 

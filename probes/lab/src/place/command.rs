@@ -6,12 +6,16 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::{
+        signal::{Signal, killpg},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
     unistd::Pid,
 };
 
@@ -20,7 +24,9 @@ use crate::LabError;
 
 /// Bytes of standard output, and of standard error, that [`PlaceCommand::output`] keeps; what is more is read and
 /// dropped, so that the program does not block.
-const OUTPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long [`PlaceCommand::output`] waits for the end of a stream after the end of the program.
+const STREAM_END_MAX: Duration = Duration::from_millis(500);
 /// How often a wait with a deadline looks at the program.
 const WAIT_PAUSE: Duration = Duration::from_millis(2);
 
@@ -105,25 +111,25 @@ impl<'a> PlaceCommand<'a> {
         self.start()
     }
 
-    /// Runs it to its end and keeps what it printed, 16 MiB of each stream. After this time it is killed.
+    /// Runs it to its end and keeps what it printed, 16 MiB of each stream. After this time it is killed. What it leaves
+    /// running in its process group is killed with its end.
     ///
     /// # Errors
     /// [`LabError::Spawn`], [`LabError::Child`], or [`LabError::Deadline`].
     pub fn output(&mut self, limit: Duration) -> Result<Output, LabError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn()?;
-        let (out, err) = (child.stdout(), child.stderr());
-        let ended = thread::scope(|scope| {
-            let out = scope.spawn(move || read_bounded(out));
-            let err = scope.spawn(move || read_bounded(err));
-            let ended = child.wait_for(limit);
-            // Whatever it started in its group may still hold the pipes.
-            child.kill_group();
-            let stdout = out.join().unwrap_or_default();
-            let stderr = err.join().unwrap_or_default();
-            ended.map(|status| status.map(|status| Output { status, stdout, stderr }))
-        })?;
-        ended.ok_or_else(|| LabError::Deadline { program: self.program.clone(), seconds: limit.as_secs() })
+        let (out, err) = (Gathered::start(child.stdout()), Gathered::start(child.stderr()));
+        let deadline = Instant::now() + limit;
+        while !child.has_ended()? {
+            if Instant::now() >= deadline {
+                return Err(LabError::Deadline { program: self.program.clone(), seconds: limit.as_secs() });
+            }
+            thread::sleep(WAIT_PAUSE);
+        }
+        child.signal(Signal::SIGKILL);
+        let status = child.wait()?;
+        Ok(Output { status, stdout: out.take(), stderr: err.take() })
     }
 
     /// Starts it in the process group of this process, with its terminal.
@@ -213,9 +219,9 @@ impl PlaceChild {
         }
     }
 
-    /// Sends a signal to its process group; to a program that has ended, nothing.
-    pub fn signal(&mut self, signal: Signal) {
-        if matches!(self.try_wait(), Ok(None))
+    /// Sends a signal to its process group. Nothing, once its end was waited for: its number may be another's then.
+    pub fn signal(&self, signal: Signal) {
+        if self.ended.is_none()
             && let Ok(leader) = i32::try_from(self.child.id())
         {
             let _already_gone = killpg(Pid::from_raw(leader), signal);
@@ -224,17 +230,24 @@ impl PlaceChild {
 
     /// Kills it and its process group, and waits for its end.
     pub fn kill(&mut self) {
-        self.kill_group();
+        self.signal(Signal::SIGKILL);
         if self.ended.is_none() {
             let _already_dead = self.child.kill();
             self.ended = self.child.wait().ok();
         }
     }
 
-    /// Kills the group. Its number can only be given anew once it is empty and its leader was reaped, so a group whose
-    /// leader we have reaped is left to the end of the place.
-    fn kill_group(&mut self) {
-        self.signal(Signal::SIGKILL);
+    /// Whether it has ended, without reaping it: its number, and that of its group, stay its own.
+    fn has_ended(&self) -> Result<bool, LabError> {
+        if self.ended.is_some() {
+            return Ok(true);
+        }
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let id = i32::try_from(self.child.id()).map_err(|error| self.lost(io::Error::other(error)))?;
+        match waitid(Id::Pid(Pid::from_raw(id)), flags) {
+            Ok(status) => Ok(status != WaitStatus::StillAlive),
+            Err(error) => Err(self.lost(error.into())),
+        }
     }
 
     fn lost(&self, source: io::Error) -> LabError {
@@ -248,12 +261,40 @@ impl Drop for PlaceChild {
     }
 }
 
-fn read_bounded(stream: Option<impl Read>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut stream) = stream else { return kept };
-    // What was read before an error is still worth showing.
-    let _cut_short = stream.by_ref().take(OUTPUT_BYTES_MAX).read_to_end(&mut kept);
-    let mut scratch = [0; 4096];
-    while matches!(stream.read(&mut scratch), Ok(1..)) {}
-    kept
+/// What a stream gave, read by a thread of its own. The stream may stay open after the program's end, in the hands of a
+/// daemon that it left; so nobody waits for its end longer than a moment.
+struct Gathered {
+    kept: Arc<Mutex<Vec<u8>>>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Gathered {
+    fn start(stream: Option<impl Read + Send + 'static>) -> Self {
+        let kept = Arc::<Mutex<Vec<u8>>>::default();
+        let (end, ended) = mpsc::sync_channel(1);
+        if let Some(stream) = stream {
+            let into = Arc::clone(&kept);
+            let reader = thread::Builder::new().name("lab-output".to_owned());
+            let _without_a_thread_nothing_is_kept = reader.spawn(move || {
+                gather(stream, &into);
+                let _nobody_waits = end.send(());
+            });
+        }
+        Self { kept, ended }
+    }
+
+    fn take(self) -> Vec<u8> {
+        let _all_or_what_there_is = self.ended.recv_timeout(STREAM_END_MAX);
+        std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn gather(mut stream: impl Read, into: &Mutex<Vec<u8>>) {
+    let mut scratch = [0; 8192];
+    // An error ends the stream; what was read before it is still worth showing.
+    while let Ok(length @ 1..) = stream.read(&mut scratch) {
+        let mut kept = into.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len());
+        kept.extend(scratch.iter().take(length.min(room)));
+    }
 }

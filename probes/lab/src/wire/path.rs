@@ -9,13 +9,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use commucat_censor::{Cidr, Direction, Fate, Link, LinkSpec, ProbeOutcome, Reason, Side};
+use commucat_censor::{Cidr, Decision, Direction, Fate, Link, LinkSpec, ProbeOutcome, Reason, Side};
 use serde::Serialize;
 
-use super::{
-    censor::{Censor, Ruling},
-    queue::TimerQueue,
-};
+use super::{censor::Censor, queue::TimerQueue};
 
 /// A device of the packet loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,10 +160,13 @@ impl<C: Censor> Path<C> {
         &mut self.censor
     }
 
-    /// Another censor and another link from now on; packets that are under way arrive.
-    pub(super) fn replace(&mut self, censor: C, link: &LinkSpec, seed: u64) {
-        self.censor = censor;
+    /// Another censor and another link from now on; packets that are under way arrive. Gives the censor that was, which
+    /// has said its last.
+    pub(super) fn replace(&mut self, now: Duration, censor: C, link: &LinkSpec, seed: u64) -> C {
+        let mut was = std::mem::replace(&mut self.censor, censor);
+        was.finish(now);
         self.links = Links::new(link, seed);
+        was
     }
 
     /// A packet left a place. [`Self::handle_timeout`] must have been called for this `now`.
@@ -224,7 +224,7 @@ impl<C: Censor> Path<C> {
     }
 
     /// The prober came back.
-    pub(super) fn handle_outcome(&mut self, now: Duration, outcome: ProbeOutcome, out: &mut impl Output) {
+    pub(super) fn handle_outcome(&mut self, now: Duration, outcome: &ProbeOutcome, out: &mut impl Output) {
         self.censor.handle_outcome(now, outcome);
         self.inject(now, out);
     }
@@ -248,9 +248,9 @@ impl<C: Censor> Path<C> {
     fn judge(&mut self, now: Duration, from: Side, packet: &[u8], out: &mut impl Output) {
         match self.censor.handle_packet(now, from, packet) {
             // The packet goes before what is forged because of it: a reset that came first would be out of order.
-            Ruling::Forward => self.leave(now, from.other(), packet, out),
-            Ruling::Hold(until) => self.wait(until, Stage::Release(from), packet),
-            Ruling::Drop => self.traffic.dropped.add(packet),
+            Decision::Forward => self.leave(now, from.other(), packet, out),
+            Decision::Hold(until) => self.wait(until, Stage::Release(from), packet),
+            Decision::Drop => self.traffic.dropped.add(packet),
         }
         self.inject(now, out);
     }

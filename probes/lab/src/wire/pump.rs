@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commucat_censor::ProbeRequest;
+use commucat_censor::{Judge, ProbeRequest};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
@@ -17,7 +17,6 @@ use tokio::sync::mpsc as async_mpsc;
 
 use super::{
     Order, Shared, WireConfig,
-    censor::{Censor, PassAll},
     path::{Output, Path, Port},
 };
 use crate::{
@@ -71,7 +70,7 @@ impl Output for Devices {
 /// The loop before it runs.
 pub(super) struct Pump {
     devices: Devices,
-    path: Path<PassAll>,
+    path: Path<Judge>,
     shared: Arc<Shared>,
     probes: async_mpsc::Sender<ProbeRequest>,
     began: Instant,
@@ -86,7 +85,7 @@ impl Pump {
         probes: async_mpsc::Sender<ProbeRequest>,
         began: Instant,
     ) -> Self {
-        let path = Path::new(PassAll, &config.link, config.seed, config.client_net, config.prober_net);
+        let path = Path::new(config.judge, &config.link, config.seed, config.client_net, config.prober_net);
         let (client, world, prober) = (config.client, config.world, config.prober);
         let devices = Devices { client, world, prober, capture, now: Duration::ZERO, undelivered: 0 };
         Self { devices, path, shared, probes, began, flush_at: None }
@@ -110,8 +109,10 @@ impl Pump {
             }
             self.publish();
         };
-        self.flush();
+        let now = self.began.elapsed();
+        self.path.censor().finish(now);
         self.publish();
+        self.flush();
         ended
     }
 
@@ -168,10 +169,13 @@ impl Pump {
         loop {
             match orders.try_recv() {
                 Ok(Order::Outcome(outcome)) => {
-                    self.path.handle_outcome(self.devices.now, outcome, &mut self.devices);
+                    self.path.handle_outcome(self.devices.now, &outcome, &mut self.devices);
                 }
-                Ok(Order::Replace { link, seed, done }) => {
-                    self.path.replace(PassAll, &link, seed);
+                Ok(Order::Replace { judge, link, seed, done }) => {
+                    let mut was = self.path.replace(self.devices.now, *judge, &link, seed);
+                    while let Some(event) = was.poll_event() {
+                        self.shared.events.add(event);
+                    }
                     let _nobody_waits = done.send(());
                 }
                 Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return false,

@@ -6,9 +6,16 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unchecked_time_subtraction,
     reason = "tests"
 )]
 
+mod crash;
 mod places;
+mod prober;
+mod record;
+mod role;
+mod runs;
 mod support;
 mod truth;

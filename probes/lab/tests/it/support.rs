@@ -1,5 +1,6 @@
 //! Starting labs in tests, and finding foreign programs.
 
+use commucat_censor::Profile;
 use commucat_lab::{Lab, LabConfig, check_privileges};
 
 /// Whether labs can run here; says in a line what is missing when not.
@@ -23,7 +24,12 @@ pub(crate) fn installed(program: &str) -> bool {
     there
 }
 
+/// What a lab with this profile is started with.
+pub(crate) fn config(profile: &str) -> LabConfig {
+    LabConfig::new(Profile::parse(profile).unwrap())
+}
+
 /// A lab that changes nothing, when labs can run here.
 pub(crate) fn clean_lab() -> Option<Lab> {
-    allowed().then(|| Lab::start(LabConfig::default()).unwrap())
+    allowed().then(|| Lab::start(config("clean")).unwrap())
 }

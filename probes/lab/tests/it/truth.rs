@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use commucat_censor::{Direction, LinkSpec};
-use commucat_lab::{Lab, LabConfig, truth};
+use commucat_censor::Direction;
+use commucat_lab::{Lab, truth};
 
-use crate::support::{allowed, installed};
+use crate::support::{allowed, config, installed};
 
 fn lab(link: &str) -> Lab {
-    let mut config = LabConfig::default();
-    config.link = LinkSpec::parse(link).unwrap();
+    let mut config = config(link);
     config.seed = 7;
     Lab::start(config).unwrap()
 }

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use commucat_censor::{Event, Geography, Injection, ProbeRequest};
+use commucat_censor::{Geography, Injection};
 
 use super::*;
 
 /// Answers each packet with the next ruling, and injects what stands beside it.
 #[derive(Debug, Default)]
 struct Script {
-    rulings: VecDeque<(Ruling, Vec<Injection>)>,
+    rulings: VecDeque<(Decision, Vec<Injection>)>,
     seen: Vec<(Duration, Side, Vec<u8>)>,
     injections: VecDeque<Injection>,
     timers: VecDeque<Duration>,
@@ -17,9 +17,9 @@ struct Script {
 }
 
 impl Censor for Script {
-    fn handle_packet(&mut self, now: Duration, from: Side, packet: &[u8]) -> Ruling {
+    fn handle_packet(&mut self, now: Duration, from: Side, packet: &[u8]) -> Decision {
         self.seen.push((now, from, packet.to_vec()));
-        let (ruling, injections) = self.rulings.pop_front().unwrap_or((Ruling::Forward, Vec::new()));
+        let (ruling, injections) = self.rulings.pop_front().unwrap_or((Decision::Forward, Vec::new()));
         self.injections.extend(injections);
         ruling
     }
@@ -29,7 +29,9 @@ impl Censor for Script {
         self.timers.pop_front();
     }
 
-    fn handle_outcome(&mut self, _now: Duration, _outcome: ProbeOutcome) {}
+    fn handle_outcome(&mut self, _now: Duration, _outcome: &ProbeOutcome) {}
+
+    fn finish(&mut self, _now: Duration) {}
 
     fn poll_timeout(&self) -> Option<Duration> {
         self.timers.front().copied()
@@ -37,14 +39,6 @@ impl Censor for Script {
 
     fn poll_inject(&mut self) -> Option<Injection> {
         self.injections.pop_front()
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        None
-    }
-
-    fn poll_probe(&mut self) -> Option<ProbeRequest> {
-        None
     }
 }
 
@@ -116,7 +110,7 @@ fn the_censor_stands_in_the_middle_and_the_whole_delay_is_kept() {
 fn a_forged_answer_comes_before_the_true_one_and_after_its_cause() {
     let forged = Injection::now(Side::Client, packet(CLIENT, 9));
     let reset = Injection::now(Side::World, packet(WORLD, 8));
-    let script = Script { rulings: [(Ruling::Forward, vec![forged, reset])].into(), ..Script::default() };
+    let script = Script { rulings: [(Decision::Forward, vec![forged, reset])].into(), ..Script::default() };
     let (mut path, mut out) = (path(script, "link?delay=10ms"), Out::default());
     path.handle_input(ms(0), Port::Client, &packet(WORLD, 1), &mut out);
     path.handle_timeout(ms(10), &mut out);
@@ -127,7 +121,7 @@ fn a_forged_answer_comes_before_the_true_one_and_after_its_cause() {
 
 #[test]
 fn held_packets_come_at_their_time_and_dropped_ones_never() {
-    let rulings = [(Ruling::Hold(ms(30)), vec![]), (Ruling::Drop, vec![]), (Ruling::Forward, vec![])];
+    let rulings = [(Decision::Hold(ms(30)), vec![]), (Decision::Drop, vec![]), (Decision::Forward, vec![])];
     let script = Script { rulings: rulings.into(), ..Script::default() };
     let (mut path, mut out) = (path(script, "link"), Out::default());
     for mark in 1..=3 {
