@@ -8,7 +8,7 @@ mod keys;
 mod seal;
 
 pub use header::{Header, MAX_CONNECTION_ID_BYTES, PacketKind, header, version_negotiation};
-pub use initial::{Crypto, Initial, MAX_CRYPTO_BYTES, initial, open_initials};
+pub use initial::{Crypto, Initial, MAX_CRYPTO_BYTES, initial, join_crypto, open_initials};
 pub use keys::{InitialKeys, Sender};
 pub use seal::{InitialSpec, crypto_frame, seal_initial};
 

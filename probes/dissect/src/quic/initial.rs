@@ -57,7 +57,7 @@ impl Initial {
 
     /// The CRYPTO stream from its beginning to the first gap.
     pub fn stream(&self) -> Vec<u8> {
-        join(self.crypto.iter())
+        join_crypto(&self.crypto)
     }
 }
 
@@ -100,9 +100,10 @@ pub fn open_initials(datagram: &[u8], keys: &InitialKeys) -> Option<Initial> {
     found
 }
 
-/// The pieces joined from offset zero to the first gap.
-pub(super) fn join<'a>(pieces: impl Iterator<Item = &'a Crypto>) -> Vec<u8> {
-    let mut pieces: Vec<_> = pieces.collect();
+/// The pieces joined from offset zero to the first gap: those of one datagram, or of the several that a large hello
+/// takes.
+pub fn join_crypto<'a>(pieces: impl IntoIterator<Item = &'a Crypto>) -> Vec<u8> {
+    let mut pieces: Vec<_> = pieces.into_iter().collect();
     pieces.sort_by_key(|piece| piece.offset);
     let mut stream = Vec::new();
     for piece in pieces {

@@ -3,9 +3,9 @@
 use commucat_dissect::{
     quic::{
         self, Header, InitialKeys, InitialSpec, PacketKind, Sender, VERSION_1, VERSION_2, VERSION_RESERVED,
-        crypto_frame, initial, open_initials, seal_initial,
+        crypto_frame, initial, join_crypto, open_initials, seal_initial,
     },
-    tls::Transport,
+    tls::{ClientHello, Transport},
 };
 use proptest::prelude::*;
 
@@ -121,6 +121,25 @@ fn a_hello_in_pieces_and_in_two_packets_of_a_datagram() {
     let both = initial(&[first, second].concat()).unwrap();
     assert_eq!(both.client_hello().unwrap().message(), message);
     assert_eq!(both.crypto.iter().map(|piece| piece.offset).collect::<Vec<_>>(), [250, 90, 0]);
+}
+
+/// Chromium's hello does not fit one datagram, and it sends the pieces in random order with PING and PADDING between.
+#[test]
+fn the_two_datagrams_of_chromium() {
+    let datagrams = [
+        include_bytes!("../vectors/chromium-156-quic-1.bin"),
+        include_bytes!("../vectors/chromium-156-quic-2.bin"),
+    ];
+    let seen = datagrams.map(|datagram| initial(datagram).unwrap());
+    assert!(seen.iter().all(|seen| seen.client_hello().is_none() && seen.crypto.len() > 1));
+    assert_eq!([0, 1].map(|at: usize| seen[at].packet_number), [1, 2]);
+    let stream = join_crypto(seen.iter().flat_map(|seen| &seen.crypto));
+    let hello = ClientHello::parse(&stream).unwrap();
+    assert_eq!(hello.server_name(), Some("www.example.com"));
+    assert_eq!(hello.alpn().collect::<Vec<_>>(), [b"h3"]);
+    assert_eq!(hello.session_id(), b"");
+    // FoxIO publishes q13d0312h3_55b375c5d22e_06cda9e17597 for an older Chrome: the signature algorithms changed since.
+    assert_eq!(hello.ja4(Transport::Quic), "q13d0312h3_55b375c5d22e_178839b6cec1");
 }
 
 #[test]
