@@ -17,6 +17,7 @@ mod client_hello;
 mod dns_message;
 mod endpoint;
 mod http_head;
+mod judge;
 mod packet;
 mod proxy;
 mod quic_initial;
@@ -38,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dns_message", dns_message::run),
     ("endpoint", endpoint::run),
     ("http_head", http_head::run),
+    ("judge", judge::run),
     ("packet", packet::run),
     ("proxy", proxy::run),
     ("quic_initial", quic_initial::run),
