@@ -13,7 +13,8 @@ pub struct RequestHead<'a> {
     pub method: &'a str,
     /// The target as sent: a path, an absolute URI, or host and port of CONNECT. Cut off when the line is not whole.
     pub target: &'a str,
-    /// The host: of an absolute URI or of CONNECT, else the Host header's, without port.
+    /// The host: of an absolute URI or of CONNECT, else the Host header's, without port. Only when the end of it is
+    /// there.
     pub host: Option<&'a str>,
     /// Whether the empty line that ends the head is there.
     pub complete: bool,
@@ -27,7 +28,7 @@ impl<'a> RequestHead<'a> {
         rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
     }
 
-    /// The value of the first header of that name, in any case.
+    /// The value of the first header of that name, in any case, once its line is whole.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         header(self.headers, name)
     }
@@ -46,7 +47,7 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// The value of the first header of that name, in any case.
+    /// The value of the first header of that name, in any case, once its line is whole.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         header(self.headers, name)
     }
@@ -62,6 +63,7 @@ pub fn request_head(stream: &[u8]) -> Option<RequestHead<'_>> {
         return None;
     }
     let (line, headers) = first_line(rest.get(1..)?);
+    let line_is_whole = rest.contains(&b'\n');
     let (target, version) = line.iter().position(|byte| *byte == b' ').map_or((line, None), |at| {
         let (target, version) = line.split_at_checked(at).unwrap_or((line, &[]));
         (target, version.get(1..))
@@ -72,6 +74,7 @@ pub fn request_head(stream: &[u8]) -> Option<RequestHead<'_>> {
     let method = str::from_utf8(method).ok()?;
     let target = str::from_utf8(target).ok()?;
     let named = if method == "CONNECT" { Some(target) } else { authority(target) };
+    let named = named.filter(|_host| line_is_whole || version.is_some());
     let host = named.or_else(|| header(headers, "host")).map(without_port);
     Some(RequestHead { method, target, host, complete: end_of_head(stream).is_some(), headers })
 }
@@ -115,7 +118,8 @@ fn end_of_head(stream: &[u8]) -> Option<usize> {
 fn header<'a>(mut lines: &'a [u8], name: &str) -> Option<&'a str> {
     for _line in 0..MAX_HEADERS {
         let (line, rest) = first_line(lines);
-        if line.is_empty() {
+        // An empty line ends the head; a line that is cut off may go on.
+        if line.is_empty() || !lines.contains(&b'\n') {
             return None;
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
@@ -163,6 +167,10 @@ mod tests {
         assert_eq!((seen.host, seen.complete), (Some("blocked.example"), true));
         assert_eq!(seen.header("accept"), Some("*/*"));
         assert_eq!(seen.header("body"), None);
+        let cut = request_head(&whole[..whole.len() - 12]).unwrap();
+        assert_eq!((cut.host, cut.header("accept")), (None, Some("*/*")));
+        assert_eq!(request_head(b"GET http://a.exam").unwrap().host, None);
+        assert_eq!(request_head(b"GET http://a.exam HTTP").unwrap().host, Some("a.exam"));
         let without_end = request_head(&whole[..whole.len() - 6]).unwrap();
         assert_eq!((without_end.host, without_end.complete), (Some("blocked.example"), false));
     }

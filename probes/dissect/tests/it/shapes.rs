@@ -1,9 +1,10 @@
-//! Shapes of OpenVPN as its program 2.6.14 sent them over the loopback interface, and of DTLS.
+//! Shapes of OpenVPN 2.6.14 and of wireguard-go as these programs sent them over the loopback interface, and of DTLS.
 
 use commucat_dissect::{
     dtls,
     openvpn::{self, Opcode, Wrapping, opcode, reset},
     tls::Transport,
+    wireguard::{self, Message},
 };
 use proptest::prelude::*;
 
@@ -40,6 +41,27 @@ fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let pair = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(pair).collect()
+}
+
+/// A handshake of wireguard-go and the beginnings of its first two data messages, which were 128 bytes long.
+const WIREGUARD: [&str; 4] = [
+    "010000004a1ff309e137e93f21719c1996f0e29bf762772de7b6096a978af08d2270cabb83af4d3578a7025d6d4e05bb589d19eeaca1de89\
+     b88e244347151338afb49f7bc9886fd08a89f2cc09e5d4cd815cd76dd8fa85f1efd402fc5b0fa2414de84a722d722eeeb98cf54e355c8be9\
+     86b2a67fbeefdd97dfe413050f201604cfdcc4f300000000000000000000000000000000",
+    "020000004d28dae74a1ff309736be7ec5d9f7353ffc4f5bb9c9cbf9f26543614db072e7faf83ed7d8ee0500f2746e605e721077df888ba29\
+     9cb64d9701ce016d0d4918789678b015ae90160100000000000000000000000000000000",
+    "040000004d28dae70000000000000000ae75102adec778c85fbde9ef94198993",
+    "040000004d28dae701000000000000008d8ccb958e66cf78d1a7e4f8e5b92beb",
+];
+
+#[test]
+fn a_session_of_wireguard() {
+    let [question, answer, first, second] = WIREGUARD.map(|text| wireguard::message(&unhex(text)).unwrap());
+    assert_eq!(question, Message::Initiation { sender: 0x09f3_1f4a });
+    assert_eq!(answer, Message::Response { sender: 0xe7da_284d, receiver: 0x09f3_1f4a });
+    assert!(answer.answers(&question));
+    assert_eq!(first, Message::Data { receiver: 0xe7da_284d, counter: 0 });
+    assert_eq!(second, Message::Data { receiver: 0xe7da_284d, counter: 1 });
 }
 
 #[test]
@@ -138,7 +160,7 @@ proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), first in 0_usize..6) {
         let bytes = [&[0x38, 0x40, 0x50, 0x16, 0x14, 0x01][first..=first], &bytes].concat();
-        let _seen = (reset(&bytes), opcode(&bytes), commucat_dissect::wireguard::message(&bytes));
+        let _seen = (reset(&bytes), opcode(&bytes), wireguard::message(&bytes));
         let _seen = (dtls::client_hello(&bytes), dtls::records(&bytes).count(), dtls::is_snowflake_2021(&bytes));
         let _count = openvpn::tcp_packets(&bytes).count();
     }
