@@ -98,7 +98,11 @@ pub async fn through_our_client(client: &dyn Client, ending: Ending) -> Result<(
     Ok(())
 }
 
-async fn exchange(
+/// A megabyte up and the same back, and the end of both directions.
+///
+/// # Errors
+/// What did not arrive.
+pub async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ending: Ending,
 ) -> Result<()> {
