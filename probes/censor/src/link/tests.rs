@@ -114,6 +114,13 @@ fn bursts_keep_the_mean_and_have_the_length() {
 }
 
 #[test]
+fn heavy_loss_in_bursts_keeps_the_mean_too() {
+    let (share, run) = losses("link?loss=40%&burst=4");
+    assert!((share - 0.4).abs() < 0.02, "{share}");
+    assert!((run / 4.0 - 1.0).abs() < 0.05, "{run}");
+}
+
+#[test]
 fn jitter_stays_in_its_bounds_around_the_delay_and_keeps_order() {
     let mut link = link("link?delay=80ms&jitter=20ms");
     let (mut sum, mut low, mut high) = (Duration::ZERO, Duration::MAX, Duration::ZERO);

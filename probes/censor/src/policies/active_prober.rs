@@ -200,8 +200,11 @@ impl Policy for Prober {
 mod tests {
     use std::time::Duration;
 
+    use commucat_dissect::ip::TcpFlags;
+
     use crate::{
-        event::Why,
+        event::{Side, Why},
+        judge::Decision,
         policy::{ProbeKind, ProbeOutcome},
         profile::Profile,
         testing::{Bench, hello, random_bytes},
@@ -271,7 +274,10 @@ mod tests {
             assert_eq!(flow.lost > 0, lost);
             assert_eq!(!bench.connect(BRIDGE, 8388).is_untouched(), lost);
             assert!(bench.connect(BRIDGE, 443).is_untouched(), "another port");
-            bench.pass(Duration::from_secs(3601));
+            bench.pass(Duration::from_secs(3590));
+            let late = flow.segment(&mut bench, Side::World, TcpFlags::ACK, b"late");
+            assert_eq!(late == Decision::Drop, lost, "what the server says vanishes too, until the end");
+            bench.pass(Duration::from_secs(11));
             assert!(bench.connect(BRIDGE, 8388).is_untouched());
         }
     }

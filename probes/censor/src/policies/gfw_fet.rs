@@ -120,7 +120,7 @@ mod tests {
 
     use crate::{
         profile::Profile,
-        testing::{Bench, hello, random_bytes},
+        testing::{Bench, Connection, hello, random_bytes},
     };
 
     const BRIDGE: &str = "203.0.113.10";
@@ -164,6 +164,9 @@ mod tests {
         let mut server_first = bench.connect(BRIDGE, 25);
         server_first.world_says(&mut bench, &random_bytes(200));
         assert!(server_first.is_untouched());
+        let mut midstream = Connection::new(50_000, BRIDGE, 8388);
+        midstream.client_says(&mut bench, &random_bytes(200));
+        assert!(midstream.is_untouched(), "its first payload was not seen");
         let mut datagrams = bench.datagrams(BRIDGE, 8388);
         datagrams.client_says(&mut bench, &random_bytes(200));
         assert_eq!(datagrams.lost, 0);

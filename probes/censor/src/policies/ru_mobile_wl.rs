@@ -230,6 +230,12 @@ mod tests {
         let mut raw = bench.connect(BRIDGE, 443);
         raw.client_says(&mut bench, b"no hello");
         assert!(raw.lost > 0);
+        let mut endless = bench.connect(BRIDGE, 443);
+        endless
+            .client_says(&mut bench, &[&[0x16, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff][..], &[0; 12_000]].concat());
+        assert!(endless.is_untouched(), "it may still become a hello");
+        endless.client_says(&mut bench, &[0; 8_000]);
+        assert!(endless.lost > 0, "but nobody waits for ever");
     }
 
     #[test]

@@ -186,10 +186,17 @@ fn every_profile_makes_a_judge_that_lets_home_sites_pass() {
 
 #[test]
 fn presets_of_profiles_follow_the_time_scale() {
-    for (scale, pause, passes) in [(1.0, 70, false), (1.0, 76, true), (0.1, 7, false), (0.1, 8, true)] {
-        let mut bench = Bench::scaled("ru-2025", scale);
+    for (chain, scale, pause, passes) in [
+        ("ru-2025", 1.0, 70, false),
+        ("ru-2025", 1.0, 76, true),
+        ("ru-2025", 0.1, 7, false),
+        ("ru-2025", 0.1, 8, true),
+        ("ru-2025+sni-rst?residual=75s", 0.1, 70, false),
+        ("ru-2025+sni-rst?residual=75s", 0.1, 76, true),
+    ] {
+        let mut bench = Bench::scaled(chain, scale);
         assert!(!visit(&mut bench, "198.51.100.10", "blocked.example"));
         bench.pass(std::time::Duration::from_secs(pause));
-        assert_eq!(visit(&mut bench, "198.51.100.10", "innocent.example"), passes, "{scale} {pause}");
+        assert_eq!(visit(&mut bench, "198.51.100.10", "innocent.example"), passes, "{chain} {scale} {pause}");
     }
 }
