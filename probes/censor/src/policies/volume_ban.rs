@@ -175,6 +175,14 @@ mod tests {
     }
 
     #[test]
+    fn zero_counts_nothing() {
+        let mut bench = Bench::new("volume-ban?conns=0&bytes=0B");
+        for _time in 0..300 {
+            assert!(bench.connect(BRIDGE, 443).is_untouched());
+        }
+    }
+
+    #[test]
     fn spread_over_addresses_or_time_nothing_is_banned() {
         let mut bench = Bench::new("volume-ban?conns=20&window=1h");
         for time in 0..30 {

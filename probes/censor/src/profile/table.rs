@@ -166,12 +166,19 @@ const ROWS: &[Row] = &[
     Row {
         name: "tm",
         about: "Turkmenistan: false DNS answers, resets on names, and every address with moderate traffic banned, whatever it \
-                speaks. The real bans come at 20 to 150 GB; here they come at 1 GB or 200 connections.",
+                speaks. The real bans come at 20 to 150 GB; here they come at 1 GB. Connections are not counted: the \
+                reports speak of volume alone.",
         sources: &[
             (Mark::Extract, "Nourin et al. 2023: names and addresses"),
             (Mark::Reported, "net4people/bbs 523: bans by volume"),
         ],
-        chain: || ["dns-inject", "sni-rst", "volume-ban"].into_iter().map(PolicySpec::new).collect(),
+        chain: || {
+            vec![
+                PolicySpec::new("dns-inject"),
+                PolicySpec::new("sni-rst"),
+                PolicySpec::new("volume-ban").preset("conns", "0"),
+            ]
+        },
         link: "link",
     },
 ];
