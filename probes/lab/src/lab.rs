@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use commucat_censor::{Event, Geography, Judge, Lists, ProbeOutcome, ProbeRequest, Profile};
+use commucat_censor::{Event, Geography, Judge, Lists, ProbeOutcome, ProbeRequest, Profile, Stats};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -44,6 +44,8 @@ pub struct LabSummary {
     pub traffic: Traffic,
     /// What the censor did, counted exactly.
     pub events: Vec<EventTotal>,
+    /// What the judge says of itself; after a change of the profile, the last one.
+    pub judge: Stats,
     /// The files that were asked for, each with what became of it.
     pub captures: Vec<CaptureSummary>,
     /// Calls of the active prober that were refused because too many waited.
@@ -198,12 +200,13 @@ impl Lab {
     /// [`LabError::Loop`] when the packet loop had ended by itself.
     pub fn stop(self) -> Result<LabSummary, LabError> {
         let ran = self.elapsed();
-        let events = self.event_totals();
-        let seen = self.wire.stop()?;
+        let shared = self.wire.stop()?;
+        let (seen, events) = (shared.seen(), shared.events.totals());
         Ok(LabSummary {
             ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
             traffic: seen.traffic,
             events,
+            judge: seen.judge,
             captures: seen.captures,
             probes_refused: seen.probes_refused,
             notes: self.notes,

@@ -18,6 +18,7 @@ mod record;
 pub mod services;
 pub mod truth;
 mod tun;
+pub mod victims;
 mod wire;
 
 pub use config::{CAPTURE_BYTES_DEFAULT, CONGESTION_DEFAULT, LabConfig};

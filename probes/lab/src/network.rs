@@ -7,6 +7,7 @@ use futures_util::TryStreamExt as _;
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder, new_connection,
     packet_route::{
+        address::{AddressAttribute, AddressFlags},
         link::LinkMessage,
         route::{RouteAttribute, RouteMessage, RouteMetric, RouteScope, RouteType},
     },
@@ -99,13 +100,7 @@ impl Netlink<'_> {
         let ready =
             LinkUnspec::new_with_index(device).mtu(plan.mtu.into()).txqueuelen(plan.queue).up().build();
         self.set(ready, plan.device).await?;
-        let host = Cidr::host(plan.address);
-        self.handle
-            .address()
-            .add(device, plan.address, host.bits())
-            .execute()
-            .await
-            .map_err(|error| self.error(format!("give {} the address {host}", plan.device), &error))?;
+        self.give_address(device).await?;
         let mut notes = Vec::new();
         for net in &plan.own {
             notes.extend(self.route(own_route(net, loopback), &format!("make {net} local")).await?);
@@ -118,6 +113,16 @@ impl Netlink<'_> {
         }
         notes.dedup();
         Ok(notes)
+    }
+
+    async fn give_address(&self, device: u32) -> Result<(), LabError> {
+        let host = Cidr::host(self.plan.address);
+        let mut request = self.handle.address().add(device, self.plan.address, host.bits());
+        // Nobody else is on the device, and an IPv6 address cannot be used while the kernel asks for others.
+        let flags = AddressAttribute::Flags(AddressFlags::Nodad);
+        request.message_mut().attributes.push(flags);
+        let what = || format!("give {} the address {host}", self.plan.device);
+        request.execute().await.map_err(|error| self.error(what(), &error))
     }
 
     async fn index_of(&self, name: &str) -> Result<u32, LabError> {

@@ -9,6 +9,10 @@ use std::{
 };
 
 use commucat_censor::Direction;
+use nix::sys::socket::{
+    setsockopt,
+    sockopt::{RcvBuf, RcvBufForce},
+};
 use serde::Serialize;
 
 use crate::{Lab, LabError, Place};
@@ -27,6 +31,8 @@ const BURST_PAUSE: Duration = Duration::from_millis(2);
 /// No datagram comes any more when none came for this long: above twice the delay of the slowest profile.
 const QUIET: Duration = Duration::from_millis(1500);
 const DATAGRAM_BYTES: usize = 64;
+/// Room for all datagrams of a count; the kernel books about 800 bytes for a small one.
+const RECEIVE_BYTES: usize = 64 * 1024 * 1024;
 
 /// What TCP achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -122,6 +128,11 @@ pub fn loss(lab: &Lab, direction: Direction, datagrams: u32) -> Result<f64, Trut
         Direction::Down => (lab.world(), lab.client()),
     };
     let receiver = bind(to)?;
+    // On a busy machine the counter may not run for long: what waits for it must not be lost. Root of a user namespace
+    // may not go above the system's limit.
+    if setsockopt(&receiver, RcvBufForce, &RECEIVE_BYTES).is_err() {
+        setsockopt(&receiver, RcvBuf, &RECEIVE_BYTES).map_err(io::Error::from)?;
+    }
     receiver.set_read_timeout(Some(QUIET))?;
     let sender = bind(from)?;
     sender.connect(receiver.local_addr()?)?;

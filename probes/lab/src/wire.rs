@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commucat_censor::{Cidr, Judge, LinkSpec, ProbeOutcome, ProbeRequest};
+use commucat_censor::{Cidr, Judge, LinkSpec, ProbeOutcome, ProbeRequest, Stats};
 pub(crate) use path::Port;
 pub use path::{Count, Traffic};
 use tokio::sync::mpsc as async_mpsc;
@@ -58,6 +58,8 @@ pub(crate) struct Seen {
     pub(crate) captures: Vec<CaptureSummary>,
     /// Calls of the active prober that were refused because too many waited.
     pub(crate) probes_refused: u64,
+    /// What the judge says of itself, once the loop has ended.
+    pub(crate) judge: Stats,
 }
 
 impl Shared {
@@ -143,10 +145,10 @@ impl Wire {
         is_done.recv().map_err(|_loop_ended| LabError::Stopped)
     }
 
-    /// Stops the loop and says what it saw in all.
-    pub(crate) fn stop(mut self) -> Result<Seen, LabError> {
+    /// Stops the loop. What it saw in all stands in what it shares.
+    pub(crate) fn stop(mut self) -> Result<Arc<Shared>, LabError> {
         self.end().map_err(LabError::Loop)?;
-        Ok(self.shared.seen())
+        Ok(Arc::clone(&self.shared))
     }
 
     fn order(&self, order: Order) -> Result<(), LabError> {

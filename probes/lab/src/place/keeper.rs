@@ -24,7 +24,7 @@ const REQUESTS_MAX: usize = 16;
 /// The shell that POSIX promises.
 const SHELL: &str = "/bin/sh";
 /// How long the end of a place waits for the kernel to kill its programs.
-const REAP_TIME_MAX: Duration = Duration::from_secs(1);
+const REAP_TIME_MAX: Duration = Duration::from_millis(200);
 const REAP_PAUSE: Duration = Duration::from_millis(1);
 /// The first process of the PID namespace. It mounts a `/proc` that shows this namespace (where that is refused, the
 /// outer one stays, which serves all but `ps`), lets the kernel reap orphans, says that it is there, and waits.

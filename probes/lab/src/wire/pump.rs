@@ -113,6 +113,8 @@ impl Pump {
         self.path.censor().finish(now);
         self.publish();
         self.flush();
+        let judge = self.path.censor().stats();
+        self.shared.with_seen(|seen| seen.judge = judge);
         ended
     }
 

@@ -11,7 +11,9 @@
     reason = "tests"
 )]
 
+mod censor;
 mod crash;
+mod family;
 mod places;
 mod prober;
 mod record;
