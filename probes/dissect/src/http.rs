@@ -86,13 +86,13 @@ pub fn response_head(stream: &[u8]) -> Option<ResponseHead<'_>> {
     let [_minor, b' ', code @ ..] = rest else { return None };
     let (digits, reason) = code.split_at_checked(3)?;
     let status = str::from_utf8(digits).ok()?.parse().ok().filter(|status| *status >= 100)?;
-    let reason = str::from_utf8(reason.strip_prefix(b" ").unwrap_or(reason)).unwrap_or_default();
+    let reason = str::from_utf8(reason.strip_prefix(b" ").unwrap_or(reason)).unwrap_or_default().trim_end();
     Some(ResponseHead { status, reason, head_len: end_of_head(stream), headers })
 }
 
-/// The first line without its end, and what follows it.
+/// The first line without its end, and what follows it. A carriage return ends a line only before a line feed.
 fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let Some(at) = bytes.iter().position(|byte| *byte == b'\n') else { return (bytes, &[]) };
     let line = bytes.get(..at).unwrap_or_default();
     (line.strip_suffix(b"\r").unwrap_or(line), bytes.get(at + 1..).unwrap_or_default())
 }
@@ -191,9 +191,16 @@ mod tests {
 
     #[test]
     fn what_is_no_http() {
-        for text in
-            ["", "GET", " / HTTP/1.1", "get / HTTP/1.1", "GET / SIP/2.0\r\n", "SSH-2.0-x y", "G\x7fT /"]
-        {
+        for text in [
+            "",
+            "GET",
+            " / HTTP/1.1",
+            "get / HTTP/1.1",
+            "GET / SIP/2.0\r\n",
+            "SSH-2.0-x y",
+            "G\x7fT /",
+            "GET / \r",
+        ] {
             assert_eq!(request_head(text.as_bytes()), None, "{text}");
         }
         for text in
