@@ -4,8 +4,14 @@
 //! Methods observe; they never name a cause. A [`Progress`] hears what happens while it happens.
 #![forbid(unsafe_code)]
 
+pub mod diff;
+pub mod explain;
+pub mod output;
 mod progress;
+pub mod redact;
+pub mod report;
 mod run;
+pub mod watch;
 
 pub use progress::{Event, Progress};
 pub use run::{RUN_FORMAT, Run, Status, SubtestReport, Vantage};

@@ -1,0 +1,86 @@
+//! TLS and QUIC hellos.
+
+use super::Explanation;
+
+pub(super) const ALL: &[Explanation] = &[
+    Explanation {
+        id: "tls.rst_after_ch",
+        title: "Reset after the TLS hello",
+        means: "The connection opens; as soon as the hello with this name leaves, it is reset.",
+        measured: "Hellos with the suspect name were reset, hellos with an innocent name to the same server passed, in random order and from fresh ports.",
+        otherwise: "The server itself may turn away names it does not serve; the control server serves every name.",
+        to_do: "Use a transport that sends another name. Wait some minutes between attempts: many censors go on punishing for a while.",
+    },
+    Explanation {
+        id: "tls.drop_after_ch",
+        title: "Silence after the TLS hello",
+        means: "The connection opens; after the hello nothing comes back, although the server is there.",
+        measured: "Hellos with the suspect name met silence, hellos with an innocent name to the same server were answered.",
+        otherwise: "Large hellos that do not fit a broken path (MTU): the control has the same length.",
+        to_do: "Use a transport that sends another name or looks otherwise. Expect the pair of addresses to stay blocked for minutes.",
+    },
+    Explanation {
+        id: "tls.fin_after_ch",
+        title: "Closed after the TLS hello",
+        means: "The connection is closed politely right after the hello, before any answer.",
+        measured: "An end of stream came in place of the server's answer; the control with an innocent name was answered.",
+        otherwise: "A proxy of a company or a provider that speaks for the server.",
+        to_do: "Use a transport that sends another name or none.",
+    },
+    Explanation {
+        id: "tls.mitm",
+        title: "Somebody else's certificate",
+        means: "The answer bears a certificate that is not the server's: somebody reads along.",
+        measured: "The public key differs from the pinned one of the control server.",
+        otherwise: "The control server got a new certificate: compare its pin with the operator.",
+        to_do: "Send nothing secret over this network outside a tunnel whose key you know. Compare the pin first.",
+    },
+    Explanation {
+        id: "tls.alert",
+        title: "The handshake is refused",
+        means: "What answers at the address ends the TLS handshake with an error of the protocol.",
+        measured: "A TLS alert came in place of the server's hello.",
+        otherwise: "A server that knows neither the name nor the version asked for. That is the likeliest.",
+        to_do: "Compare host and port with the link, and ask for a fresh one.",
+    },
+    Explanation {
+        id: "tls.ech_blocked",
+        title: "Encrypted hellos are blocked",
+        means: "A hello that hides the name (ECH) gets no answer; the same hello without ECH does.",
+        measured: "Hellos that differ in nothing but the ECH extension and its public name, to the same addresses.",
+        otherwise: "A broken middlebox that chokes on an unknown extension. It looks the same from here.",
+        to_do: "Turn ECH off here; use a transport that does not need it.",
+    },
+    Explanation {
+        id: "tls.fp_blocked",
+        title: "The look of the hello is blocked",
+        means: "Whose hello it resembles decides: one browser's shape passes, another's does not, with the same name and server.",
+        measured: "Hellos of several fingerprints with the same name to the same server, in random order; the map of fingerprint and name shows which fail.",
+        otherwise: "Very different lengths of hello; the map holds a short and a long one for that reason.",
+        to_do: "Use a transport whose hello looks like a current browser's, and keep it current.",
+    },
+    Explanation {
+        id: "quic.drop_after_initial",
+        title: "QUIC gets no answer",
+        means: "QUIC handshakes meet silence, although other datagrams to the same server pass.",
+        measured: "Version 1 handshakes with an innocent name failed; datagrams of the same size that are no QUIC came back.",
+        otherwise: "A firewall that closes UDP 443 for everybody; the probe tries other ports for that reason.",
+        to_do: "Use a transport over TCP, or one over UDP that is not QUIC.",
+    },
+    Explanation {
+        id: "quic.sni",
+        title: "QUIC is filtered by name",
+        means: "QUIC works with one name and not with another, on the same server.",
+        measured: "Handshakes with the suspect name met silence and with an innocent one passed, from fresh ports.",
+        otherwise: "Residual blocking of an earlier attempt; ports are changed each time so that it does not count.",
+        to_do: "Send another name, or a junk datagram first where a transport can.",
+    },
+    Explanation {
+        id: "udp.blocked",
+        title: "UDP does not pass",
+        means: "Datagrams to servers abroad get no answer, whatever they hold.",
+        measured: "Harmless datagrams to echo ports on several ports and servers stayed without answer while TCP to the same servers works.",
+        otherwise: "A firewall of a company or a hotel.",
+        to_do: "Use transports over TCP, or DNS if resolvers still answer.",
+    },
+];
