@@ -229,6 +229,17 @@ impl Connection {
         })
     }
 
+    /// A segment of the client with bytes that stand so far behind what it would send next.
+    pub(crate) fn packet_at(&self, ahead: usize, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.client_next.wrapping_add(u32::try_from(ahead).unwrap());
+        craft::tcp(&TcpSpec {
+            sequence,
+            acknowledgment: self.world_next,
+            payload,
+            ..TcpSpec::new(self.client, self.world, TcpFlags::PSH_ACK)
+        })
+    }
+
     /// Nothing was dropped, held or forged.
     pub(crate) fn is_untouched(&self) -> bool {
         (self.lost, self.held, self.resets_to_client, self.resets_to_world) == (0, 0, 0, 0)

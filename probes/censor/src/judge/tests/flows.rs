@@ -1,10 +1,17 @@
 //! What a flow is, when it begins and when it is forgotten.
 
-use super::*;
-use crate::{hello::Reassembly, testing::hello};
+use proptest::prelude::*;
 
-/// Collects what a policy saw of flows: number, who opened, state.
-fn watched() -> (Bench, Arc<std::sync::Mutex<Vec<(u64, Side, crate::TcpState)>>>) {
+use super::*;
+use crate::{
+    hello::Reassembly,
+    testing::{hello, records},
+};
+
+/// Number, who opened, state: for each packet that a policy saw.
+type Log = Arc<std::sync::Mutex<Vec<(u64, Side, crate::TcpState)>>>;
+
+fn watched() -> (Bench, Log) {
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let into = Arc::clone(&seen);
     let (bench, _asked) = bench(vec![in_path(move |_, _, flow| {
@@ -51,9 +58,7 @@ fn a_new_syn_begins_a_new_flow_and_a_repeated_one_does_not() {
     bench.send(Side::Client, &syn);
     bench.send(Side::Client, &syn);
     connection.segment(&mut bench, Side::Client, TcpFlags::SYN, &[]);
-    let ids = |seen: &Arc<std::sync::Mutex<Vec<(u64, Side, crate::TcpState)>>>| {
-        seen.lock().unwrap().iter().map(|(id, ..)| *id).collect::<Vec<_>>()
-    };
+    let ids = |seen: &Log| seen.lock().unwrap().iter().map(|(id, ..)| *id).collect::<Vec<_>>();
     assert_eq!(ids(&seen), [1, 1, 1]);
     // Another initial number: the client tries again with the same port.
     connection.segment(&mut bench, Side::Client, TcpFlags::SYN, &[]);
@@ -141,4 +146,50 @@ fn what_all_flows_hold_together_is_bounded() {
     assert!(before - bench.judge.flows.room <= 64 * 1024 * 1024);
     bench.judge.finish(bench.now);
     assert_eq!(bench.judge.flows.room, before);
+}
+
+#[test]
+fn ipv6_is_judged_alike() {
+    let mut bench = Bench::new("sni-drop-ir");
+    let mut connection = Connection::new(5000, "2001:db8::10", 443);
+    connection.client = "[2001:db8:1::2]:5000".parse().unwrap();
+    connection.segment(&mut bench, Side::Client, TcpFlags::SYN, &[]);
+    connection.segment(&mut bench, Side::World, TcpFlags::SYN_ACK, &[]);
+    connection.client_says(&mut bench, &hello("blocked.example"));
+    assert_eq!((connection.lost, connection.resets_to_client), (1, 1));
+    assert!(connection.reset_is_believed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// A hello in records of any size, in segments of any size, in any order, some of them twice: found exactly when
+    /// the last piece of it is there.
+    #[test]
+    fn a_hello_in_any_pieces_is_found_when_it_is_all_there(
+        record in 1_usize..600,
+        cuts in prop::collection::btree_set(1_usize..500, 0..8),
+        order in any::<u64>(),
+    ) {
+        let whole = records(&hello("blocked.example"), record);
+        let mut edges: Vec<usize> = cuts.into_iter().filter(|cut| *cut < whole.len()).collect();
+        edges.insert(0, 0);
+        edges.push(whole.len());
+        let mut pieces: Vec<(usize, usize)> = edges.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        let mut random = crate::Random::new(order, 0);
+        for last in (1..pieces.len()).rev() {
+            pieces.swap(last, usize::try_from(random.below(last as u64 + 1)).unwrap());
+        }
+        pieces.insert(pieces.len() / 2, pieces[0]);
+        let mut bench = Bench::new("sni-rst?reassembly=tcp-tls&residual=0s");
+        let connection = bench.connect("198.51.100.10", 443);
+        let (mut missing, mut found) = (pieces.clone(), 0);
+        for (from, to) in pieces {
+            let packet = connection.packet_at(from, &whole[from..to]);
+            bench.send(Side::Client, &packet);
+            missing.retain(|piece| *piece != (from, to));
+            found += usize::from(bench.judge.poll_event().is_some());
+            prop_assert_eq!(found, usize::from(missing.is_empty()));
+        }
+    }
 }
