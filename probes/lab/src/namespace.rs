@@ -2,7 +2,7 @@
 //! so the kernel takes them away with the last process that uses them, however that ended.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
@@ -20,8 +20,9 @@ use crate::{LabError, privilege::Missing};
 /// only, and is taken away again at once.
 const WORKBENCH: &str = "/tmp";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// A socket folder over which glibc would ask a daemon outside the lab for names.
-const NAME_CACHE: &str = "/run/nscd";
+/// Where daemons have their sockets. In a place it is empty: nothing inside can ask a daemon outside (glibc would, for
+/// names), and what a program puts there goes with the place, and meets nothing of another lab.
+const RUN_FOLDER: &str = "/run";
 
 /// Handles to a network namespace and a mount namespace.
 #[derive(Debug)]
@@ -55,8 +56,7 @@ impl Namespaces {
         if !Path::new(RESOLV_CONF).exists() {
             return Err(Missing::ResolvConf.into());
         }
-        bind_name_files(files)
-            .map_err(|error| namespace_error(place, "bind files over those of /etc", error))?;
+        cover_files(files).map_err(|error| namespace_error(place, "cover files of the system", error))?;
         let open = |kind: &str| {
             File::open(format!("/proc/thread-self/ns/{kind}"))
                 .map(OwnedFd::from)
@@ -85,26 +85,33 @@ fn namespace_error(place: &'static str, what: &'static str, source: io::Error) -
     LabError::Namespace { place, what, source }
 }
 
-fn bind_name_files(files: &NameFiles) -> io::Result<()> {
-    let targets = [
+/// Puts files over those of the system, and an empty folder over that of its daemons.
+fn cover_files(files: &NameFiles) -> io::Result<()> {
+    let wanted = [
         (&files.resolv_conf, RESOLV_CONF),
         (&files.hosts, "/etc/hosts"),
         (&files.nsswitch_conf, "/etc/nsswitch.conf"),
     ];
+    // A file that the system does not have is none to be covered. Links are followed now: what they point to may be in
+    // the folder that is covered below.
+    let covers: Vec<(&String, PathBuf)> =
+        wanted.into_iter().filter_map(|(text, path)| Some((text, fs::canonicalize(path).ok()?))).collect();
     mount(Some("tmpfs"), WORKBENCH, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=755"))?;
-    let bound: io::Result<()> = targets.iter().enumerate().try_for_each(|(index, (text, target))| {
+    let bound = covers.iter().enumerate().try_for_each(|(index, (text, target))| {
         let source = Path::new(WORKBENCH).join(index.to_string());
-        std::fs::write(&source, text)?;
-        if Path::new(target).exists() {
-            mount(Some(&source), *target, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
-        }
-        Ok(())
+        fs::write(&source, text)?;
+        mount(Some(&source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(io::Error::from)
     });
     // The bound files keep the file system alive; its place in the tree is given back in any case.
     umount2(WORKBENCH, MntFlags::MNT_DETACH)?;
     bound?;
-    if Path::new(NAME_CACHE).exists() {
-        mount(Some("tmpfs"), NAME_CACHE, Some("tmpfs"), MsFlags::empty(), Some("size=4k,mode=755"))?;
+    if !Path::new(RUN_FOLDER).is_dir() {
+        return Ok(());
+    }
+    mount(Some("tmpfs"), RUN_FOLDER, Some("tmpfs"), MsFlags::empty(), Some("size=16m,mode=755"))?;
+    for (text, target) in covers.iter().filter(|(_text, target)| target.starts_with(RUN_FOLDER)) {
+        fs::create_dir_all(target.parent().unwrap_or(target))?;
+        fs::write(target, text)?;
     }
     Ok(())
 }

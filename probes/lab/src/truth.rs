@@ -1,6 +1,8 @@
 //! Is the link true? Measures rate, delay and loss of a running lab, with programs that nobody here wrote where they are
 //! installed (iperf3, ping), so that the lab does not confirm itself.
 
+mod measure;
+
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -9,6 +11,7 @@ use std::{
 };
 
 use commucat_censor::Direction;
+pub use measure::{Effort, Truth, measure};
 use nix::sys::socket::{
     setsockopt,
     sockopt::{RcvBuf, RcvBufForce},
@@ -23,6 +26,8 @@ const IPERF_PORT: u16 = 5201;
 const IPERF_SLACK: Duration = Duration::from_secs(20);
 /// Time beyond the measurement that ping has.
 const PING_SLACK: Duration = Duration::from_secs(15);
+/// TCP finds the rate in this time, in seconds; the losses by which it does so are not the link's truth.
+const WARM_UP_S: &str = "2";
 const PING_INTERVAL_S: &str = "0.02";
 /// Datagrams sent in a row when loss is counted; a pause follows, so that no queue fills and the only losses are those
 /// of chance.
@@ -78,7 +83,8 @@ pub enum TruthError {
     Socket(#[from] io::Error),
 }
 
-/// Measures what TCP achieves in one direction, by iperf3, over this time after a second of warming up.
+/// Measures what TCP achieves in one direction, by iperf3, over this time after two seconds of warming up. What
+/// waits in the link's queue may be counted in or out at both ends: make the time twenty times the queue and the delay.
 ///
 /// # Errors
 /// [`TruthError`]; [`LabError::Spawn`] in it when iperf3 is not installed.
@@ -95,7 +101,7 @@ pub fn throughput(lab: &Lab, direction: Direction, over: Duration) -> Result<Thr
     wait_for_listener(lab.world(), SocketAddr::new(at, IPERF_PORT))?;
     let seconds = over.as_secs().max(1).to_string();
     let mut client = lab.client().command("iperf3");
-    client.args(["--client", &bind, "--port", &port, "--json", "--omit", "1", "--time", &seconds]);
+    client.args(["--client", &bind, "--port", &port, "--json", "--omit", WARM_UP_S, "--time", &seconds]);
     if direction == Direction::Down {
         client.arg("--reverse");
     }

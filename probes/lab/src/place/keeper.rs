@@ -27,8 +27,10 @@ const SHELL: &str = "/bin/sh";
 const REAP_TIME_MAX: Duration = Duration::from_millis(200);
 const REAP_PAUSE: Duration = Duration::from_millis(1);
 /// The first process of the PID namespace. It mounts a `/proc` that shows this namespace (where that is refused, the
-/// outer one stays, which serves all but `ps`), lets the kernel reap orphans, says that it is there, and waits.
-const FIRST_PROCESS: &str = "mount -t proc proc /proc 2>/dev/null; trap '' CHLD; echo; read -r _";
+/// outer one stays, which serves all but `ps`), says that it is there, and waits. The wait must be a program's: a shell's
+/// `read` is cut short when an orphan ends. Where `env` can, the kernel is told to reap orphans.
+const FIRST_PROCESS: &str = "mount -t proc proc /proc 2>/dev/null; echo; \
+     env --ignore-signal=CHLD true 2>/dev/null && exec env --ignore-signal=CHLD cat >/dev/null; exec cat >/dev/null";
 
 struct Request {
     command: Command,

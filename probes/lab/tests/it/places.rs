@@ -58,6 +58,21 @@ fn programs_see_the_place_and_its_names() {
 }
 
 #[test]
+fn sockets_of_daemons_are_apart() {
+    let Some(lab) = clean_lab() else { return };
+    let made = lab
+        .client()
+        .command("sh")
+        .args(["-c", "echo 1 >/run/commucat-lab-test; ls /run"])
+        .output(LIMIT)
+        .unwrap();
+    let inside = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(inside.contains("commucat-lab-test"), "{made:?}");
+    assert!(!std::path::Path::new("/run/commucat-lab-test").exists());
+    assert!(lab.world().run(|| !std::path::Path::new("/run/commucat-lab-test").exists()).unwrap());
+}
+
+#[test]
 fn a_program_that_does_not_exist_or_does_not_end_is_an_error() {
     let Some(lab) = clean_lab() else { return };
     let error = lab.client().command("no-such-program").spawn().unwrap_err();
