@@ -4,7 +4,7 @@
 //! sees more: the attempt, what other hosts answered, what the other endpoints of the same bridge answered, and what
 //! a foreign clock said. From that [`diagnose`] names one cause, in one sentence, with what to do next.
 //!
-//! The probe's measurements are judged here too: [`observations`] is their plain data, and its judgement names the
+//! The probe's measurements are judged here too: [`observations`] is their plain data, and [`conclude()`] names the
 //! mechanisms that they show, each with its control, its limits and one line of evidence.
 //!
 //! # Rules
@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod cause;
+mod conclude;
 mod diagnose;
 mod diagnosis;
 mod evidence;
@@ -29,6 +30,7 @@ mod overall;
 mod wording;
 
 pub use cause::{Cause, CauseKind};
+pub use conclude::conclude;
 pub use diagnose::{MAX_CLOCK_SKEW_SECONDS, diagnose};
 pub use diagnosis::{Confidence, Diagnosis};
 pub use evidence::{Control, ControlKind, Controls, Evidence, LocalNetwork};

@@ -241,6 +241,8 @@ named! {
         Http = "http",
         /// A QUIC version 1 handshake.
         QuicV1 = "quic_v1",
+        /// The same from a source port that is not above the server's: one censor looks only at those above.
+        QuicLowSource = "quic_low_source",
         /// A datagram shaped like an Initial, of a version that no server speaks.
         QuicUnknown = "quic_unknown",
         /// A small datagram of random bytes.
