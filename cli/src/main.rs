@@ -6,6 +6,7 @@ mod commands {
     pub(crate) mod connect;
     pub(crate) mod demo;
     pub(crate) mod doctor;
+    pub(crate) mod lab;
     pub(crate) mod link;
     pub(crate) mod serve;
     pub(crate) mod up;
@@ -25,7 +26,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    commands::{completions, connect, demo, doctor, link, serve, up, user},
+    commands::{completions, connect, demo, doctor, lab, link, serve, up, user},
     exit::{CodedError, Exit},
     logging::LogArgs,
     terminal::{Style, Styled, note},
@@ -59,6 +60,7 @@ enum Command {
     User(user::UserArgs),
     Connect(connect::ConnectArgs),
     Doctor(doctor::DoctorArgs),
+    Lab(lab::LabArgs),
     Link(link::LinkArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
@@ -85,18 +87,25 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<Exit> {
     logging::start(&cli.log, cli.command.default_log())
         .map_err(|error| exit::usage(format!("{error:#}"), "see --log in `commucat --help`"))?;
+    // A lab moves into its namespaces thread by thread: it brings its own runtimes, and must begin with one thread.
+    let command = match cli.command {
+        Command::Lab(args) => return lab::run(args),
+        other => other,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let done = |result: anyhow::Result<()>| result.map(|()| Exit::Ok);
     let result = runtime.block_on(async {
-        match cli.command {
+        match command {
             Command::Up(args) => done(up::run(args).await),
             Command::Serve(args) => done(serve::run(args).await),
             Command::User(args) => done(user::run(args).await),
             Command::Connect(args) => done(connect::run(args).await),
             Command::Doctor(args) => doctor::run(args).await,
+            // It returned before there was a runtime.
+            Command::Lab(_) => Ok(Exit::Ok),
             Command::Link(args) => done(link::run(args)),
             Command::Demo(args) => done(demo::run(args).await),
             Command::Completions(args) => done(completions::run(&args)),

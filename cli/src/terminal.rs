@@ -28,6 +28,11 @@ pub(crate) fn live() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Columns of the terminal; 80 where that cannot be known.
+pub(crate) fn width() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _height)| width.0.into())
+}
+
 /// Styles of text; plain where the output is no terminal or `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Style {

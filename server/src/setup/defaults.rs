@@ -73,9 +73,10 @@ pub(super) async fn config(
     Ok(format!("{HEAD}{text}"))
 }
 
-/// Those that can listen, web transports first: a link's first endpoint is tried first.
+/// Those that can listen with generated parameters alone, web transports first: a link's first endpoint is tried first.
 fn ordered(bundle: &Bundle) -> Vec<TransportId> {
-    let both = bundle.descriptors().filter(|transport| transport.roles == Roles::Both);
+    let both =
+        bundle.descriptors().filter(|transport| transport.roles == Roles::Both && !transport.needs_operator);
     let mut ids: Vec<_> = both.map(|transport| transport.id.clone()).collect();
     ids.sort_by_key(|id| !WEB_TRANSPORTS.contains(&id.as_str()));
     ids

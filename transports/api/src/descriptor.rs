@@ -84,6 +84,8 @@ pub struct Descriptor {
     pub roles: Roles,
     /// Who says where a channel goes.
     pub addressing: Addressing,
+    /// A bridge needs more than generated parameters: something that only its operator can choose.
+    pub needs_operator: bool,
 }
 
 impl Descriptor {
@@ -95,7 +97,14 @@ impl Descriptor {
         roles: Roles,
         addressing: Addressing,
     ) -> Self {
-        Self { id, summary, schemes: &[], channels, roles, addressing }
+        Self { id, summary, schemes: &[], channels, roles, addressing, needs_operator: false }
+    }
+
+    /// The same for a transport whose bridge needs something that only its operator can choose.
+    #[must_use]
+    pub const fn for_operators(mut self) -> Self {
+        self.needs_operator = true;
+        self
     }
 
     /// The same with link schemes.

@@ -37,6 +37,8 @@ impl Bundle {
         let add = |added: Result<(), ConfigError>| {
             debug_assert!(added.is_ok(), "the transports of this crate have different ids");
         };
+        #[cfg(feature = "reality")]
+        add(registry.register(commucat_reality::Reality::new()));
         #[cfg(feature = "shadowsocks")]
         add(registry.register(commucat_shadowsocks::Shadowsocks::new()));
         #[cfg(feature = "websocket")]

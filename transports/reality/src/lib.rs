@@ -73,7 +73,8 @@ impl Reality {
     pub const fn new() -> Self {
         let summary = "a browser's visit to a well-known site; strangers get the site itself";
         let descriptor = Descriptor::new(ID, summary, ChannelKinds::STREAM, Roles::Both, Addressing::Proxy);
-        Self { descriptor: descriptor.with_schemes(&[link::SCHEME]) }
+        // Which site is imitated is the operator's choice.
+        Self { descriptor: descriptor.with_schemes(&[link::SCHEME]).for_operators() }
     }
 }
 
