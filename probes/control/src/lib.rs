@@ -36,6 +36,7 @@ mod rate;
 mod recorder;
 mod seen;
 mod server;
+mod snoop;
 mod stats;
 mod tcp;
 mod udp;

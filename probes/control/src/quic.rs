@@ -4,8 +4,8 @@ use std::{io, net::UdpSocket, sync::Arc, time::Duration};
 
 use commucat_transport_api::Redacted;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    Connection, Endpoint, EndpointConfig, Incoming, RecvStream, Runtime as _, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
     crypto::rustls::{HandshakeData, QuicServerConfig},
 };
 use tokio::{task::JoinSet, time::timeout};
@@ -15,6 +15,8 @@ use crate::{
     connection::{self, Exchange, Shared},
     guarded::{Budget, Guarded},
     limits::{QUIC_RETRY_ABOVE, QUIC_STREAM_WINDOW_BYTES, QUIC_STREAMS_MAX, QUIC_WINDOW_BYTES},
+    seen,
+    snoop::{Hellos, Snoop},
     wire::{Carrier, HelloAnswer},
 };
 
@@ -38,20 +40,24 @@ pub(crate) fn config(tls: rustls::ServerConfig, limits: &Limits) -> Result<Serve
     Ok(config)
 }
 
-/// Makes the endpoint of a bound socket.
-pub(crate) fn endpoint(socket: UdpSocket, config: ServerConfig) -> io::Result<Endpoint> {
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+/// Makes the endpoint of a bound socket, and what it will see of hellos.
+pub(crate) fn endpoint(socket: UdpSocket, config: ServerConfig) -> io::Result<(Endpoint, Arc<Hellos>)> {
+    let (runtime, hellos) = (Arc::new(TokioRuntime), Arc::new(Hellos::default()));
+    let socket = Arc::new(Snoop::new(runtime.wrap_udp_socket(socket)?, Arc::clone(&hellos)));
+    let config = Some(config);
+    let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), config, socket, runtime)?;
+    Ok((endpoint, hellos))
 }
 
 /// Accepts until the server drains.
-pub(crate) async fn run(endpoint: Endpoint, shared: Arc<Shared>) {
+pub(crate) async fn run(endpoint: Endpoint, hellos: Arc<Hellos>, shared: Arc<Shared>) {
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
             () = shared.draining.cancelled() => break,
         };
         let Some(incoming) = incoming else { return };
-        admit(&shared, incoming);
+        admit(&shared, &hellos, incoming);
     }
     endpoint.set_server_config(None);
     tokio::select! {
@@ -61,7 +67,7 @@ pub(crate) async fn run(endpoint: Endpoint, shared: Arc<Shared>) {
     endpoint.wait_idle().await;
 }
 
-fn admit(shared: &Arc<Shared>, incoming: Incoming) {
+fn admit(shared: &Arc<Shared>, hellos: &Arc<Hellos>, incoming: Incoming) {
     let busy = shared.gate.total() > shared.limits.connections / QUIC_RETRY_ABOVE;
     if busy && !incoming.remote_address_validated() {
         // A forged sender must not fill the table.
@@ -71,15 +77,16 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     let peer = incoming.remote_address();
     let Some(pass) = shared.gate.enter(peer.ip()) else {
         shared.counters.refused.add();
+        drop(hellos.take(peer, &incoming.orig_dst_cid()));
         incoming.refuse();
         return;
     };
     shared.counters.connections.add();
-    let shared = Arc::clone(shared);
+    let (shared, hellos) = (Arc::clone(shared), Arc::clone(hellos));
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         let _pass = pass;
-        let whole = timeout(shared.limits.connection(), speak(&shared, incoming));
+        let whole = timeout(shared.limits.connection(), speak(&shared, &hellos, incoming));
         let ended = tokio::select! {
             ended = whole => ended.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())),
             () = shared.aborting.cancelled() => Ok(()),
@@ -90,12 +97,14 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     });
 }
 
-async fn speak(shared: &Arc<Shared>, incoming: Incoming) -> io::Result<()> {
-    let handshake = async { incoming.accept()?.await };
-    let connection =
-        timeout(shared.limits.head(), handshake).await.map_err(|_elapsed| io::ErrorKind::TimedOut)??;
+async fn speak(shared: &Arc<Shared>, hellos: &Hellos, incoming: Incoming) -> io::Result<()> {
+    let (peer, original_id) = (incoming.remote_address(), incoming.orig_dst_cid());
+    let handshake = timeout(shared.limits.head(), async { incoming.accept()?.await }).await;
+    // A hello may come in several datagrams: it is whole only now.
+    let crypto = hellos.take(peer, &original_id);
+    let connection = handshake.map_err(|_elapsed| io::ErrorKind::TimedOut)??;
     shared.counters.quic.add();
-    let hello = Arc::new(hello(&connection));
+    let hello = Arc::new(hello(&connection, &crypto));
     let budget = Budget::new(shared.limits.connection_bytes);
     let mut streams = JoinSet::new();
     for _ in 0..shared.limits.requests {
@@ -132,17 +141,19 @@ async fn stream(
     connection::inside(&mut io, first, spoken, exchange).await
 }
 
-fn hello(connection: &Connection) -> HelloAnswer {
+fn hello(connection: &Connection, crypto: &[u8]) -> HelloAnswer {
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let (server_name, alpn) = data.map_or((None, None), |data| (data.server_name, data.protocol));
-    HelloAnswer {
+    let mut hello = HelloAnswer {
         carrier: Carrier::Quic,
         server_name,
         alpn: alpn.map(|alpn| String::from_utf8_lossy(&alpn).into_owned()),
         // QUIC knows no other (RFC 9001 §4.2).
         tls_version: Some("1.3".to_owned()),
         ja4: None,
-    }
+    };
+    seen::read_crypto(crypto, &mut hello);
+    hello
 }
 
 fn idle(after: Duration) -> quinn::IdleTimeout {

@@ -174,9 +174,10 @@ impl Sockets {
         }
         for socket in self.quic {
             let address = socket.local_addr().map_err(bind("quic", unknown))?;
-            let endpoint = quic::endpoint(socket, quic_config.clone()).map_err(bind("quic", address))?;
+            let (endpoint, hellos) =
+                quic::endpoint(socket, quic_config.clone()).map_err(bind("quic", address))?;
             addresses.quic.push(address);
-            shared.tasks.spawn(quic::run(endpoint, Arc::clone(shared)));
+            shared.tasks.spawn(quic::run(endpoint, hellos, Arc::clone(shared)));
         }
         Ok(addresses)
     }

@@ -42,6 +42,8 @@ async fn requests_work_on_streams() {
         assert_eq!(hello.server_name.as_deref(), Some("innocent.example"));
         assert_eq!(hello.alpn.map(String::into_bytes).as_deref(), Some(alpn));
         assert_eq!(hello.tls_version.as_deref(), Some("1.3"));
+        let ja4 = hello.ja4.unwrap();
+        assert!(ja4.starts_with("q13d") && ja4.len() == 36, "{ja4}");
     }
 }
 
