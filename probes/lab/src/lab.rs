@@ -1,20 +1,20 @@
 //! The lab: three places, a link and a censor between them.
 
+mod places;
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use commucat_censor::{Event, Geography, Judge, Lists, ProbeOutcome, ProbeRequest, Profile, Stats};
+use places::Places;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::{
     LabConfig, LabError, Layout, Place, check_privileges,
-    namespace::NameFiles,
-    network::{self, NetworkPlan},
     record::{CaptureSummary, EventTotal, EventView},
-    tun::{DEVICE_NAME, MTU, QUEUE_PACKETS, Tun},
     wire::{Traffic, Wire, WireConfig},
 };
 
@@ -25,9 +25,7 @@ use crate::{
 pub struct Lab {
     // Fields drop in this order: the loop ends before the devices that it reads are gone.
     wire: Wire,
-    client: Place,
-    prober: Place,
-    world: Place,
+    places: Places,
     layout: Layout,
     rules: Rules,
     notes: Vec<String>,
@@ -83,19 +81,12 @@ impl Lab {
             time_scale: config.time_scale,
         };
         let judge = rules.judge(&config.profile, config.seed)?;
-        let mut notes = Vec::new();
-        let mut make = |plan: NetworkPlan| {
-            let (place, tun, said) = make_place(&plan, &layout)?;
-            notes.extend(said);
-            Ok::<_, LabError>((place, tun))
-        };
-        let (client, client_tun) = make(client_plan(&layout, &config))?;
-        let (world, world_tun) = make(world_plan(&layout, &config))?;
-        let (prober, prober_tun) = make(prober_plan(&layout, &config))?;
+        let [client, world, prober] = places::make(&layout, config.congestion.as_deref())?;
+        let notes = [client.notes, world.notes, prober.notes].concat();
         let (wire, probes) = Wire::start(WireConfig {
-            client: client_tun,
-            world: world_tun,
-            prober: prober_tun,
+            client: client.tun,
+            world: world.tun,
+            prober: prober.tun,
             client_net: layout.client_net,
             prober_net: layout.prober_net,
             judge,
@@ -104,22 +95,23 @@ impl Lab {
             capture_dir: config.capture_dir,
             capture_bytes_max: config.capture_bytes_max,
         })?;
-        Ok(Self { wire, client, prober, world, layout, rules, notes, probes: Mutex::new(Some(probes)) })
+        let places = Places { client: client.place, world: world.place, prober: prober.place };
+        Ok(Self { wire, places, layout, rules, notes, probes: Mutex::new(Some(probes)) })
     }
 
     /// Where the censored user is.
     pub const fn client(&self) -> &Place {
-        &self.client
+        &self.places.client
     }
 
     /// Where everything else is: resolver, CDN, foreign hosting, domestic sites.
     pub const fn world(&self) -> &Place {
-        &self.world
+        &self.places.world
     }
 
     /// From where the censor probes; its packets reach the world without passing the censor.
     pub const fn prober(&self) -> &Place {
-        &self.prober
+        &self.places.prober
     }
 
     /// Which address lies where.
@@ -211,58 +203,5 @@ impl Lab {
             probes_refused: seen.probes_refused,
             notes: self.notes,
         })
-    }
-}
-
-fn make_place(plan: &NetworkPlan, layout: &Layout) -> Result<(Place, Tun, Vec<String>), LabError> {
-    let place = Place::make(plan.place, plan.address, name_files(layout))?;
-    let (tun, notes) = place.run(|| {
-        let tun = Tun::make(plan.place)?;
-        let notes = network::configure(plan)?;
-        Ok::<_, LabError>((tun, notes))
-    })??;
-    Ok((place, tun, notes))
-}
-
-fn name_files(layout: &Layout) -> NameFiles {
-    NameFiles {
-        resolv_conf: format!("nameserver {}\noptions timeout:2 attempts:2\n", layout.resolver),
-        hosts: "127.0.0.1 localhost\n::1 localhost\n".to_owned(),
-        nsswitch_conf: "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nservices: files\n"
-            .to_owned(),
-    }
-}
-
-fn client_plan(layout: &Layout, config: &LabConfig) -> NetworkPlan {
-    NetworkPlan {
-        place: "client",
-        device: DEVICE_NAME,
-        mtu: MTU,
-        queue: QUEUE_PACKETS,
-        address: layout.client,
-        own: Vec::new(),
-        reaches: Vec::new(),
-        congestion: config.congestion.clone(),
-        ipv6: layout.is_ipv6(),
-    }
-}
-
-fn world_plan(layout: &Layout, config: &LabConfig) -> NetworkPlan {
-    NetworkPlan {
-        place: "world",
-        address: layout.world,
-        own: layout.world_nets.clone(),
-        reaches: vec![layout.client_net, layout.prober_net],
-        ..client_plan(layout, config)
-    }
-}
-
-fn prober_plan(layout: &Layout, config: &LabConfig) -> NetworkPlan {
-    NetworkPlan {
-        place: "prober",
-        address: layout.prober,
-        own: vec![layout.prober_net],
-        reaches: layout.world_nets.clone(),
-        ..client_plan(layout, config)
     }
 }

@@ -38,6 +38,11 @@ impl Place {
         Ok(Self { name, address, namespaces, keeper, environment: Mutex::default() })
     }
 
+    /// Begins to end every program here. Dropping the place waits for it.
+    pub(crate) fn begin_end(&mut self) {
+        self.keeper.begin_end();
+    }
+
     /// What it is called: `client`, `world` or `prober`.
     pub const fn name(&self) -> &'static str {
         self.name

@@ -86,9 +86,16 @@ impl Keeper {
     }
 }
 
+impl Keeper {
+    /// Begins to end every program inside, and does not wait for it.
+    pub(crate) fn begin_end(&mut self) {
+        drop(self.requests.take());
+    }
+}
+
 impl Drop for Keeper {
     fn drop(&mut self) {
-        drop(self.requests.take());
+        self.begin_end();
         if let Some(thread) = self.thread.take() {
             let _a_panic_was_printed = thread.join();
         }
