@@ -16,6 +16,12 @@ pub const PACE_SLACK: Duration = Duration::from_millis(400);
 /// Bytes by which encrypted records may differ: two DER integers of an ECDSA signature shrink by a few bytes.
 pub const RECORD_LENGTH_SLACK: u16 = 6;
 
+/// From this many bytes on, the counts after which servers reset may differ by a part of one in [`RESET_SLACK_PART`]: how
+/// much the kernel still held when the server gave up depends on how the bytes came in, and a relay changes that.
+pub const RESET_SLACK_FROM: usize = 1024;
+/// See [`RESET_SLACK_FROM`].
+pub const RESET_SLACK_PART: usize = 3;
+
 /// In what two answers can differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -19,6 +19,8 @@
 //! * Anything else: length and digest of the bytes.
 //! * Time: the delay of an end is put into a class ([`Pace`]); two classes differ only if the delays also differ by
 //!   more than [`PACE_SLACK`] and by more than a third.
+//! * Byte counts: the count at which a server closes is exact; the count at which it resets, from [`RESET_SLACK_FROM`]
+//!   on, may differ by a third.
 //!
 //! With two or more rounds, an aspect in which a server differs from *itself* is not held against the other one; it is
 //! listed as unstable.
@@ -40,7 +42,10 @@ mod threshold;
 mod tls;
 
 pub use answer::{Answer, Class, End, Pace, Reply};
-pub use compare::{Aspect, Comparison, Difference, PACE_SLACK, RECORD_LENGTH_SLACK, Unstable, compare};
+pub use compare::{
+    Aspect, Comparison, Difference, PACE_SLACK, RECORD_LENGTH_SLACK, RESET_SLACK_FROM, RESET_SLACK_PART,
+    Unstable, compare,
+};
 pub use error::BatteryError;
 pub use facts::{HttpFacts, RecordFact, ServerHelloFacts, TlsFacts};
 pub use probe::{Family, Probe, Risk, Step};

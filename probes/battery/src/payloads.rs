@@ -8,7 +8,13 @@ mod tls_relay;
 
 use fastrand::Rng;
 
-pub use self::{methodika::methodika, random::random, replay::replays, site::site, tls_relay::tls_relay};
+pub use self::{
+    methodika::methodika,
+    random::{noise, random},
+    replay::replays,
+    site::site,
+    tls_relay::tls_relay,
+};
 use crate::{BatteryError, Probe};
 
 /// What the payloads are made of.

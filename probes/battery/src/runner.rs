@@ -4,7 +4,7 @@ mod talk;
 
 use std::{sync::Arc, time::Duration};
 
-use commucat_transport_api::{HostPort, Net, Signal};
+use commucat_transport_api::{BoxFuture, HostPort, Net, Signal};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
@@ -90,6 +90,13 @@ impl Runner {
         self
     }
 
+    /// The same with other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// The limits it keeps.
     pub const fn limits(&self) -> &Limits {
         &self.limits
@@ -117,11 +124,15 @@ impl Runner {
             thresholds: Vec::new(),
         };
         for _round in 0..self.limits.rounds.max(1) {
-            let answers: Vec<Answer> = stream::iter(probes.iter().enumerate())
-                .map(|(index, probe)| self.probe_from(index, to, probe))
-                .buffered(self.limits.parallel.max(1))
-                .collect()
-                .await;
+            let all: Vec<BoxFuture<'_, Answer>> = probes
+                .iter()
+                .enumerate()
+                .map(|(index, probe)| -> BoxFuture<'_, Answer> {
+                    Box::pin(self.probe_from(index, to, probe))
+                })
+                .collect();
+            let answers: Vec<Answer> =
+                stream::iter(all).buffered(self.limits.parallel.max(1)).collect().await;
             for (observed, answer) in survey.observed.iter_mut().zip(answers) {
                 observed.rounds.push(answer);
             }

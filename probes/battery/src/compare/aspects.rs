@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Aspect, Differing, PACE_SLACK, RECORD_LENGTH_SLACK};
+use super::{Aspect, Differing, PACE_SLACK, RECORD_LENGTH_SLACK, RESET_SLACK_FROM, RESET_SLACK_PART};
 use crate::{Answer, Class, HttpFacts, Pace, RecordFact, Reply, Thresholds, TlsFacts};
 
 /// Content type of encrypted records (RFC 8446 §5.2).
@@ -36,13 +36,24 @@ pub(super) fn thresholds_differ(left: &Thresholds, right: &Thresholds) -> Differ
     };
     let mut out = Vec::new();
     let mut push = |aspect, one: Option<usize>, other: Option<usize>| {
-        if one != other {
-            out.push((aspect, say(one, left.tried), say(other, right.tried)));
-        }
+        out.push((aspect, say(one, left.tried), say(other, right.tried)));
     };
-    push(Aspect::CloseThreshold, left.close, right.close);
-    push(Aspect::ResetThreshold, left.reset, right.reset);
+    if left.close != right.close {
+        push(Aspect::CloseThreshold, left.close, right.close);
+    }
+    if !resets_match(left.reset, right.reset) {
+        push(Aspect::ResetThreshold, left.reset, right.reset);
+    }
     out
+}
+
+fn resets_match(left: Option<usize>, right: Option<usize>) -> bool {
+    match (left, right) {
+        (Some(one), Some(other)) if one.min(other) >= RESET_SLACK_FROM => {
+            one.abs_diff(other) <= one.max(other) / RESET_SLACK_PART
+        }
+        _ => left == right,
+    }
 }
 
 /// An answer in a few words.

@@ -99,5 +99,10 @@ fn thresholds_are_compared() {
         found.differences[0].to_string(),
         "thresholds: bytes until it closes: 50 bytes against never (up to 64 bytes)"
     );
-    assert!(compare(&with(Some(5), Some(6)), &with(Some(5), Some(6))).differences.is_empty());
+    let differences = |left, right| compare(&with(Some(5), left), &with(Some(5), right)).differences.len();
+    for (left, right, expected) in [(6, 6, 0), (50, 51, 1), (4097, 4609, 0), (4097, 8193, 1), (1023, 1024, 1)]
+    {
+        assert_eq!(differences(Some(left), Some(right)), expected, "{left} and {right}");
+    }
+    assert_eq!(differences(Some(4097), None), 1);
 }

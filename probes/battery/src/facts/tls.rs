@@ -60,7 +60,7 @@ impl TlsFacts {
     pub const ALERT: u8 = 21;
 
     /// Reads an answer; `None` when its first bytes are no record header.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut facts = Self::default();
         let mut rest = bytes;
         while let Some((record, body, after)) = record(rest) {

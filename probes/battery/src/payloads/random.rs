@@ -14,8 +14,10 @@ const LONG: usize = 221;
 /// Random bytes of every length that was seen.
 pub fn random(rng: &mut Rng) -> Vec<Probe> {
     let short = GROUPS.into_iter().flat_map(|(first, last)| first..=last);
-    short
-        .chain([LONG])
-        .map(|length| Probe::send(format!("random-{length}"), Family::Random, bytes(rng, length)))
-        .collect()
+    short.chain([LONG]).map(|length| noise(length, rng)).collect()
+}
+
+/// Random bytes of one length: the control beside a replay.
+pub fn noise(length: usize, rng: &mut Rng) -> Probe {
+    Probe::send(format!("random-{length}"), Family::Random, bytes(rng, length))
 }
