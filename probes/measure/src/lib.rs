@@ -22,7 +22,14 @@ mod targets;
 mod trial;
 pub mod watch;
 
-pub use methods::MethodError;
+pub use methods::{
+    MethodError,
+    bridge::{BridgeConfig, BridgeError, BridgeReport, ClassCount, Impression, Surroundings, bridge},
+    dest::{
+        DestConfig, DestError, DestFacts, DestReason, DestReport, HOSTS_MAX, Suitability, dest,
+    },
+    transport::{DatagramLoss, Moved, Times, TransportConfig, TransportReport, transport},
+};
 pub use progress::{Event, Progress};
 pub use quick::{BUDGET_MAX, ProbeConfig, QUICK_BUDGET, SINGLE_BUDGET, quick, single};
 pub use run::{RUN_FORMAT, Run, Status, SubtestReport, Vantage};

@@ -1,7 +1,9 @@
 //! The experiments. Each observes and returns plain data; none names a cause.
 
 pub(crate) mod allowlist;
+pub(crate) mod bridge;
 pub(crate) mod conns;
+pub(crate) mod dest;
 pub(crate) mod dns;
 pub(crate) mod ech;
 pub(crate) mod env;
@@ -10,6 +12,7 @@ pub(crate) mod freeze;
 pub(crate) mod quic;
 pub(crate) mod throttle;
 pub(crate) mod tls;
+pub(crate) mod transport;
 pub(crate) mod udp;
 
 use commucat_verdict::observations::{Observations, ServerKind};
