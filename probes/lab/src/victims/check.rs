@@ -100,7 +100,7 @@ fn drive(case: &Case, run: Run, seed: u64) -> Result<(Outcome, Vec<Event>), Chec
     let mut config = LabConfig::new(Profile::parse(chain)?);
     config.seed = seed;
     let lab = Lab::start(config)?;
-    let world = World::start(lab.world(), &WorldPlan::default())?;
+    let world = World::start(lab.world(), &WorldPlan::default().lean())?;
     let scene = Scene::new(&world, run, seed)?;
     let inside = lab.client().runtime()?;
     let work = || {
@@ -125,9 +125,8 @@ fn drive(case: &Case, run: Run, seed: u64) -> Result<(Outcome, Vec<Event>), Chec
 }
 
 fn with_prober<T>(lab: &Lab, world: &World, seed: u64, work: impl FnOnce() -> T) -> Result<T, LabError> {
-    let mut config = ProberConfig::default();
-    config.seed = seed;
-    config.sites = world.services().plan().sites.iter().map(|site| (site.name.clone(), site.https)).collect();
+    let sites = world.services().plan().sites.iter().map(|site| (site.name.clone(), site.https));
+    let config = ProberConfig { sites: sites.collect(), seed, ..ProberConfig::default() };
     attended(lab, &config, |_examinations| work())
 }
 

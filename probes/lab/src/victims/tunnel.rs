@@ -109,7 +109,7 @@ async fn try_visit(scene: &Scene, at: SocketAddr, shape: Shape) -> Result<Outcom
     scene.wait(0, socket.send(&shape.message(0, &initiation, &mut random))).await?;
     let response = datagram::receive(scene, &socket, 0).await?;
     let (_, response) =
-        shape.read(&response).filter(|(kind, _)| *kind == 1).ok_or_else(|| Outcome::Altered { at: 0 })?;
+        shape.read(&response).filter(|(kind, _)| *kind == 1).ok_or(Outcome::Altered { at: 0 })?;
     let receiver = response.get(..4).unwrap_or_default().to_vec();
     let mut bytes = u64::try_from(response.len()).unwrap_or_default();
     for counter in 0..DATA_MESSAGES {

@@ -1,0 +1,15 @@
+//! The lab as a whole: its policies, its services, and programs that nobody here wrote inside it.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod catalogue;
+mod chromium;
+mod curl;
+mod hostile;
+mod openvpn;
+mod places;
+mod quic;
+mod services;
+mod shadowsocks;
+mod stage;
+mod wireguard;

@@ -1,0 +1,174 @@
+//! The probe names what the lab does: for each profile, `quick` from inside finds the mechanisms that the profile
+//! holds, and none that it does not.
+//!
+//! One seed a profile by default; `COMMUCAT_VERDICT_SEEDS=10` runs the table of ten, of which 95 % must be right.
+//! On `clean`, `lossy-mobile` and `satellite` nothing may be found at all, with any seed.
+
+use std::{collections::BTreeSet, env, sync::Arc, time::Duration};
+
+use commucat_censor::Profile;
+use commucat_lab::{
+    Lab, LabConfig, check_privileges,
+    services::{BRIDGE, ControlSite, World, WorldPlan},
+};
+use commucat_measure::{
+    Cdn, Consent, DnsTargets, Names, Ports, ProbeConfig, Risk, Run, Server, Targets, Timing,
+};
+use commucat_verdict::{
+    Confidence, Finding, ids,
+    observations::{ServerKind, Spread},
+};
+
+use crate::stage::skip;
+
+/// Seeds of a profile, unless `COMMUCAT_VERDICT_SEEDS` says another number.
+const SEEDS_DEFAULT: u64 = 1;
+/// Share of runs that must be right, in percent.
+const RIGHT_PERCENT_MIN: usize = 95;
+/// What a packet count may be off, in packets.
+const PACKETS_TOLERANCE: f64 = 2.0;
+/// What a count of connections may be off.
+const CONNECTIONS_TOLERANCE: f64 = 1.0;
+
+/// What the targets file of a user would say of this world.
+fn targets(plan: &WorldPlan) -> Targets {
+    let kinds = [ServerKind::Foreign, ServerKind::ForeignOther, ServerKind::Domestic];
+    let servers = kinds.into_iter().zip(&plan.controls).map(|(kind, site)| server(kind, site));
+    let cdn = plan.site("example.com").unwrap();
+    Targets {
+        lab: true,
+        servers: servers.collect(),
+        dns: DnsTargets {
+            system: Some(plan.resolver),
+            control: Vec::new(),
+            // Nothing listens there.
+            no_resolver: vec![(BRIDGE, 53).into()],
+        },
+        names: Names {
+            innocent: ["innocent.example", "example.com", "www.example.org"].map(str::to_owned).to_vec(),
+            blocked: vec!["blocked.example".to_owned()],
+            ..Names::default()
+        },
+        cdns: vec![Cdn { address: cdn.https, name: cdn.name.clone() }],
+        consent: Consent::up_to(Risk::Medium),
+        timing: Timing { timeout_min_ms: 700, dns_window_ms: 1_000 },
+    }
+}
+
+fn server(kind: ServerKind, site: &ControlSite) -> Server {
+    let ports = |of: &[std::net::SocketAddr]| Ports::new(of.iter().map(std::net::SocketAddr::port)).unwrap();
+    Server {
+        kind,
+        address: site.tcp.first().unwrap().ip(),
+        tcp: ports(&site.tcp),
+        udp: ports(&site.udp),
+        quic: ports(&site.quic),
+        pin: None,
+        token: None,
+    }
+}
+
+/// One run of the quick set inside a lab of its own.
+fn measure(chain: &str, seed: u64) -> Run {
+    let profile = Profile::parse(chain).unwrap();
+    let mut config = LabConfig::new(profile);
+    config.seed = seed;
+    let lab = Lab::start(config).unwrap();
+    let world = World::start(lab.world(), &WorldPlan::default()).unwrap();
+    let config = ProbeConfig::new(targets(world.services().plan()), seed).with_budget(Duration::from_secs(60));
+    let runtime = lab.client().runtime().unwrap();
+    runtime.block_on(async move { commucat_measure::quick(config, Arc::new(())).await }).unwrap().unwrap()
+}
+
+/// What was found, without what stays open.
+fn named(run: &Run) -> BTreeSet<String> {
+    let sure = |finding: &&Finding| finding.confidence > Confidence::Open && finding.verdict_id != ids::INCONCLUSIVE;
+    run.findings.iter().filter(sure).map(|finding| finding.verdict_id.to_string()).collect()
+}
+
+fn finding<'a>(run: &'a Run, id: &str) -> Option<&'a Finding> {
+    run.findings.iter().find(|finding| finding.verdict_id == id)
+}
+
+/// Why a run is not right; empty when it is.
+fn wrong(profile: &Profile, run: &Run) -> Vec<String> {
+    let named = named(run);
+    let ok = |id: &&String| *id != ids::OK;
+    let missing = profile.expected.iter().filter(ok).filter(|id| !named.contains(*id)).map(|id| format!("missed {id}"));
+    let known = |id: &&String| profile.expected.contains(*id) || profile.also_true.contains(*id);
+    let invented = named.iter().filter(|id| !known(id)).map(|id| format!("invented {id}"));
+    missing.chain(invented).chain(limits(run)).collect()
+}
+
+/// The lab's own limits, measured from inside.
+fn limits(run: &Run) -> Vec<String> {
+    let off = |what: &str, measured: Option<Spread>, truth: f64, tolerance: f64| match measured {
+        None => Some(format!("{what} was not measured")),
+        Some(spread) if (spread.median - truth).abs() > tolerance => Some(format!("{what}: {spread:?} for {truth}")),
+        Some(_) => None,
+    };
+    let packets = finding(run, ids::FLOW_FREEZE_PACKETS)
+        .and_then(|found| off("packets", found.thresholds.packets, 25.0, PACKETS_TOLERANCE));
+    let conns = finding(run, ids::CONN_PARALLEL_LIMIT)
+        .and_then(|found| off("connections", found.thresholds.conns, 6.0, CONNECTIONS_TOLERANCE));
+    packets.into_iter().chain(conns).collect()
+}
+
+#[allow(clippy::print_stdout, reason = "the table is the point")]
+fn profile(name: &str) {
+    if let Err(missing) = check_privileges() {
+        skip(&format!("no lab here: {missing}"));
+        return;
+    }
+    let profile = Profile::named(name).unwrap();
+    let seeds = env::var("COMMUCAT_VERDICT_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS_DEFAULT);
+    let mut failures = Vec::new();
+    for seed in 1..=seeds {
+        let run = measure(name, seed);
+        let wrong = wrong(&profile, &run);
+        println!("{name} | seed {seed} | {:?} | {} ms | {}", named(&run), run.took_ms, wrong.join(", "));
+        for found in &run.findings {
+            println!("    {} {:?}: {}", found.verdict_id, found.confidence, found.evidence_line);
+        }
+        if !wrong.is_empty() {
+            for report in &run.subtests {
+                println!("    {} {:?} {} ms", report.subtest, report.status, report.took_us / 1000);
+            }
+            failures.push(format!("seed {seed}: {}", wrong.join(", ")));
+        }
+        // Every run can be judged again from what was stored.
+        assert_eq!(commucat_verdict::conclude(&run.observations), run.findings);
+    }
+    let quiet = profile.expected.iter().all(|id| id == ids::OK);
+    let runs = usize::try_from(seeds).unwrap();
+    let right = runs - failures.len();
+    let enough = if quiet { failures.is_empty() } else { right * 100 >= runs * RIGHT_PERCENT_MIN };
+    assert!(enough, "{name}: {right} of {runs} runs right\n{}", failures.join("\n"));
+}
+
+macro_rules! profiles {
+    ($($test:ident = $name:literal,)+) => {
+        $(#[test] fn $test() { profile($name); })+
+
+        #[test]
+        fn every_profile_of_the_table_has_its_row() {
+            let tested: BTreeSet<&str> = [$($name),+].into();
+            assert_eq!(tested, Profile::names().collect::<BTreeSet<_>>());
+        }
+    };
+}
+
+profiles! {
+    clean = "clean",
+    lossy_mobile = "lossy-mobile",
+    satellite = "satellite",
+    cn_2023_fet = "cn-2023-fet",
+    cn_2025 = "cn-2025",
+    ru_2025 = "ru-2025",
+    ru_2026 = "ru-2026",
+    ru_mobile_wl = "ru-mobile-wl",
+    ir_2020 = "ir-2020",
+    ir_2025_blackout = "ir-2025-blackout",
+    ir_2026_wl = "ir-2026-wl",
+    tm = "tm",
+}
