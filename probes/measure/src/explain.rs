@@ -78,10 +78,11 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Breaks a text at spaces so that no line has more than `width` characters; a longer word stands alone.
+/// Breaks a text at spaces so that no line has more than `width` characters; a longer word stands alone. Spaces that
+/// join (as within a figure) do not break.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in text.split([' ', '\t', '\n']).filter(|word| !word.is_empty()) {
         let Some(line) = lines.last_mut() else { break };
         let joined = line.chars().count() + 1 + word.chars().count();
         if line.is_empty() {

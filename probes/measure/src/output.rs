@@ -19,6 +19,7 @@ use std::{fmt, str::FromStr};
 pub(crate) use self::{
     calendar::Utc,
     summary::{amounts, number},
+    works::legend,
 };
 pub use self::{
     html::{Page, html},

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use commucat_verdict::{
     Finding, ids,
-    observations::{Fingerprint, NameClass, Payload, PortClass, Protocol, Series, ServerKind},
+    observations::{Fingerprint, NameClass, Payload, PortClass, Protocol, Series, ServerKind, Subtest},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::summary::number;
-use crate::Run;
+use crate::{Run, SubtestReport};
 
 /// Most ways that are listed.
 const WORKS_MAX: usize = 12;
@@ -58,11 +59,37 @@ pub(crate) fn works(run: &Run) -> Vec<Works> {
             limits: limits(way, &run.findings),
         })
         .collect();
+    works.extend(run.subtests.iter().filter_map(transport));
     works.sort_by(|one, other| {
         one.limits.len().cmp(&other.limits.len()).then(other.score.total_cmp(&one.score))
     });
     works.truncate(WORKS_MAX);
     works
+}
+
+/// A transport that was measured end to end.
+fn transport(report: &SubtestReport) -> Option<Works> {
+    let details = report.details.as_ref().filter(|_| report.subtest == Subtest::Transport)?;
+    let count =
+        |pointer| details.pointer(pointer).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    let (passed, failed) = (count("/dials/count")?, count("/dials_failed")?);
+    let made = passed.checked_add(failed).filter(|made| *made > 0 && passed * 2 >= *made)?;
+    let name = details.get("transport").and_then(Value::as_str).unwrap_or("a transport");
+    let rate = details.pointer("/down/kbps").and_then(Value::as_f64);
+    let rate = rate.map(|kbps| format!(", {} kbit/s down", number(kbps))).unwrap_or_default();
+    let what = format!("your bridge, by {name}{rate}");
+    Some(Works { what, passed, made, score: wilson_low(passed, made), limits: Vec::new() })
+}
+
+/// Every limit of these ways once, with the mark that points at it.
+pub(crate) fn legend(works: &[Works]) -> Vec<(char, &str)> {
+    let mut limits: Vec<&str> = Vec::new();
+    for limit in works.iter().flat_map(|way| &way.limits) {
+        if !limits.contains(&limit.as_str()) {
+            limits.push(limit);
+        }
+    }
+    ['¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'].into_iter().zip(limits).collect()
 }
 
 /// Lower end of the Wilson interval of a success rate.

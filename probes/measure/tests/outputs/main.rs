@@ -9,6 +9,7 @@
     clippy::string_slice,
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::print_stdout,
     reason = "tests"
 )]
 

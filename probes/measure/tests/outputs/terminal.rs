@@ -82,13 +82,25 @@ fn it_fills_while_the_run_goes_on() {
     assert_eq!(table, Table::of(&run));
 }
 
+/// Shows the table: `cargo test -p commucat-measure --test outputs shown -- --nocapture --ignored`.
+#[test]
+#[ignore = "for a person to look at"]
+fn shown() {
+    for look in
+        [Look { width: 96, colour: true, ..PLAIN }, PLAIN, Look { width: 50, unicode: false, ..PLAIN }]
+    {
+        println!("{}\n", Table::of(&interfered()).to_text(look));
+    }
+}
+
 #[test]
 fn what_works_is_listed_best_first() {
     let text = Table::of(&interfered()).to_text(PLAIN);
     let works = text.split("What works from here").nth(1).unwrap();
     let first = works.lines().find(|line| !line.trim().is_empty()).unwrap();
     assert!(first.contains("SSH (17 of 17)"), "{works}");
-    assert!(works.contains("each flow freezes after 25 packets"));
+    assert!(works.contains("your bridge, by shadowsocks, 5\u{202f}242 kbit/s down (9 of 10)"), "{works}");
+    assert_eq!(works.matches("each flow freezes after 25 packets").count(), 1, "said once, pointed at often");
     assert!(!works.contains("blocked"), "what failed does not work");
     assert!(Table::of(&clear()).to_text(PLAIN).contains("Nothing was found"));
 }

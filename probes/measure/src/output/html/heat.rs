@@ -14,37 +14,47 @@ const TOP: f64 = 34.0;
 /// Passed and made.
 type Counts = (usize, usize);
 
+/// The order of reading: what should pass first, what may be blocked last.
+const LOOKS: [Fingerprint; 4] =
+    [Fingerprint::ChromeCurrent, Fingerprint::Firefox, Fingerprint::CurlLike, Fingerprint::ChromeStale];
+const NAMES: [NameClass; 5] =
+    [NameClass::Innocent, NameClass::Random, NameClass::Empty, NameClass::EchOuter, NameClass::Blocked];
+
 /// Fingerprint against name, one connection at a time.
 pub(super) fn hellos(observations: &Observations) -> Option<String> {
-    let mut cells = BTreeMap::<(Fingerprint, NameClass), Counts>::new();
+    let mut cells = BTreeMap::<(usize, usize), (Counts, String, String)>::new();
     for series in hello_series(observations).filter(|series| series.condition.parallel == 1) {
         let condition = &series.condition;
-        if let (Some(fingerprint), Some(name)) = (condition.fingerprint, condition.name) {
-            count(cells.entry((fingerprint, name)).or_default(), series);
-        }
+        let (Some(fingerprint), Some(class)) = (condition.fingerprint, condition.name) else { continue };
+        let key = (place(&LOOKS, &fingerprint), place(&NAMES, &class));
+        let cell = cells.entry(key).or_insert_with(|| ((0, 0), look(fingerprint), name(class)));
+        count(&mut cell.0, series);
     }
-    let cells =
-        cells.into_iter().map(|((row, column), counts)| ((look(row), name(column)), counts)).collect();
     draw("hellos", "Which hello passes", &cells)
 }
 
 /// Fingerprint and name against the number of connections at once.
 pub(super) fn parallel(observations: &Observations) -> Option<String> {
-    let mut cells = BTreeMap::<(String, u16), Counts>::new();
+    let mut cells = BTreeMap::<(usize, usize), (Counts, String, String)>::new();
     for series in hello_series(observations) {
         let condition = &series.condition;
         let (Some(fingerprint), Some(class)) = (condition.fingerprint, condition.name) else { continue };
-        let row = format!("{}, {}", look(fingerprint), name(class));
-        count(cells.entry((row, condition.parallel)).or_default(), series);
+        let row = place(&LOOKS, &fingerprint) * (NAMES.len() + 1) + place(&NAMES, &class);
+        let words = format!("{}, {}", look(fingerprint), name(class));
+        let cell = cells
+            .entry((row, usize::from(condition.parallel)))
+            .or_insert_with(|| ((0, 0), words, format!("{} at once", condition.parallel)));
+        count(&mut cell.0, series);
     }
     // Only rows that were tried with several at once say something here.
-    let many: BTreeSet<_> = cells.keys().filter(|(_, n)| *n > 1).map(|(row, _)| row.clone()).collect();
-    let cells = cells
-        .into_iter()
-        .filter(|((row, _), _)| many.contains(row))
-        .map(|((row, n), counts)| ((row, format!("{n:>2} at once")), counts))
-        .collect();
+    let many: BTreeSet<_> = cells.keys().filter(|(_, n)| *n > 1).map(|(row, _)| *row).collect();
+    cells.retain(|(row, _), _| many.contains(row));
     draw("parallel", "How many connections at once pass", &cells)
+}
+
+/// Where something stands in the order of reading; what is not listed stands last.
+fn place<T: PartialEq>(order: &[T], one: &T) -> usize {
+    order.iter().position(|other| other == one).unwrap_or(order.len())
 }
 
 fn hello_series(observations: &Observations) -> impl Iterator<Item = &Series> {
@@ -59,31 +69,35 @@ fn count((passed, made): &mut Counts, series: &Series) {
     *passed += series.made().saturating_sub(series.failed());
 }
 
-fn draw(id: &'static str, title: &str, cells: &BTreeMap<(String, String), Counts>) -> Option<String> {
-    let rows: BTreeSet<_> = cells.keys().map(|(row, _)| row).collect();
-    let columns: BTreeSet<_> = cells.keys().map(|(_, column)| column).collect();
+fn draw(
+    id: &'static str,
+    title: &str,
+    cells: &BTreeMap<(usize, usize), (Counts, String, String)>,
+) -> Option<String> {
     if cells.len() < 2 {
         return None;
     }
-    let left = LEFT.max(rows.iter().map(|row| real(row.chars().count()) * 7.4).fold(0.0, f64::max));
+    let rows: BTreeMap<_, _> = cells.iter().map(|((row, _), (_, words, _))| (row, words)).collect();
+    let columns: BTreeMap<_, _> = cells.iter().map(|((_, column), (.., words))| (column, words)).collect();
+    let left = LEFT.max(rows.values().map(|row| real(row.chars().count()) * 7.4).fold(0.0, f64::max));
     let x = |at: usize| (CELL.0 + GAP).mul_add(real(at), left + 12.0);
     let y = |at: usize| (CELL.1 + GAP).mul_add(real(at), TOP);
     let mut drawing = Drawing::new(id, x(columns.len()), y(rows.len()) + 4.0);
-    for (at, column) in columns.iter().enumerate() {
-        drawing.text("tick mid", (x(at) + CELL.0 / 2.0, TOP - 12.0), column.trim_start());
+    for (at, column) in columns.values().enumerate() {
+        drawing.text("tick mid", (x(at) + CELL.0 / 2.0, TOP - 12.0), column);
     }
     let mut failing = 0;
-    for (row_at, row) in rows.iter().enumerate() {
-        drawing.text("tick end", (left, y(row_at) + CELL.1 / 2.0 + 5.0), row);
-        for (column_at, column) in columns.iter().enumerate() {
+    for (row_at, (row, row_words)) in rows.iter().enumerate() {
+        drawing.text("tick end", (left, y(row_at) + CELL.1 / 2.0 + 5.0), row_words);
+        for (column_at, (column, column_words)) in columns.iter().enumerate() {
             let corner = (x(column_at), y(row_at));
-            let key = ((*row).clone(), (*column).clone());
-            let Some((passed, made)) = cells.get(&key).copied().filter(|(_, made)| *made > 0) else {
+            let counts = cells.get(&(**row, **column)).map(|(counts, ..)| *counts);
+            let Some((passed, made)) = counts.filter(|(_, made)| *made > 0) else {
                 drawing.cell("cell none", corner, CELL, "not tried");
                 continue;
             };
             failing += usize::from(passed * 2 < made);
-            let hint = format!("{row}, {}: {passed} of {made} passed", column.trim_start());
+            let hint = format!("{row_words}, {column_words}: {passed} of {made} passed");
             drawing.cell(shade(passed, made), corner, CELL, &hint);
             let middle = (corner.0 + CELL.0 / 2.0, corner.1 + CELL.1 / 2.0 + 5.0);
             drawing.text(&format!("{} mid", ink(passed, made)), middle, &format!("{passed} of {made}"));

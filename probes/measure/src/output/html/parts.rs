@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use commucat_verdict::{Confidence, Finding, ids};
 
-use super::svg::Text;
+use super::svg::{Prose, Text};
 use crate::{
     Run, explain,
-    output::{Overall, State, Summary, Utc, Works, amounts},
+    output::{Overall, State, Summary, Utc, Works, amounts, legend},
 };
 
 /// The head of the page: the whole in one line, and where and when.
@@ -56,18 +56,22 @@ pub(super) fn findings(run: &Run) -> String {
     format!("<section><h2>What was found</h2><div class=\"cards\">{cards}</div></section>")
 }
 
-/// What works from here, as bars.
+/// What works from here, as bars. What limits several ways is said once and pointed at.
 pub(super) fn works(works: &[Works]) -> String {
     if works.is_empty() {
         return String::new();
     }
+    let limits = legend(works);
     let mut rows = String::new();
     for way in works {
-        let limits: String =
-            way.limits.iter().map(|limit| format!(" <span class=\"but\">{}</span>", Text(limit))).collect();
+        let marks: String = limits
+            .iter()
+            .filter(|(_, limit)| way.limits.iter().any(|own| own == limit))
+            .map(|(mark, limit)| format!("<abbr class=\"but\" title=\"{}\">{mark}</abbr>", Text(limit)))
+            .collect();
         let _infallible = write!(
             rows,
-            "<tr><th scope=\"row\">{}{limits}</th><td>{} of {}</td><td class=\"bar\"><svg viewBox=\"0 0 100 8\" \
+            "<tr><th scope=\"row\">{}{marks}</th><td>{} of {}</td><td class=\"bar\"><svg viewBox=\"0 0 100 8\" \
              preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"rail\" width=\"100\" height=\"8\"/>\
              <rect class=\"{}\" width=\"{:.0}\" height=\"8\"/></svg></td></tr>",
             Text(&way.what),
@@ -77,10 +81,14 @@ pub(super) fn works(works: &[Works]) -> String {
             way.score * 100.0,
         );
     }
+    let notes: String = limits
+        .iter()
+        .map(|(mark, limit)| format!("<li><span class=\"but\">{mark}</span> {}</li>", Text(limit)))
+        .collect();
     format!(
         "<section><h2>What works from here</h2><p class=\"note\">The bar is what can be counted on after so few \
          trials: the lower end of the 95&nbsp;% interval.</p><table class=\"works\"><tbody>{rows}</tbody></table>\
-         </section>"
+         <ul class=\"limits\">{notes}</ul></section>"
     )
 }
 
@@ -107,7 +115,7 @@ pub(super) fn subtests(summary: &Summary) -> String {
         }
     }
     format!(
-        "<section><h2>Every test</h2><div class=\"scroll\"><table class=\"tests\"><thead><tr><th>test</th>\
+        "<section><h2>Every test</h2><div class=\"scroll\" tabindex=\"0\"><table class=\"tests\"><thead><tr><th>test</th>\
          <th>state</th><th>what was seen</th></tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 }
@@ -116,7 +124,7 @@ pub(super) fn subtests(summary: &Summary) -> String {
 pub(super) fn figure(heading: &str, caption: &str, drawing: Option<String>) -> String {
     drawing.map_or_else(String::new, |drawing| {
         format!(
-            "<section><h2>{}</h2><figure><div class=\"scroll\">{drawing}</div><figcaption>{}</figcaption></figure></section>",
+            "<section><h2>{}</h2><figure><div class=\"scroll\" tabindex=\"0\">{drawing}</div><figcaption>{}</figcaption></figure></section>",
             Text(heading),
             Text(caption)
         )
@@ -156,7 +164,7 @@ fn card(finding: &Finding) -> String {
             write!(card, "<p class=\"amount\"><strong>{}</strong> {}</p>", Text(figure), Text(unit));
     }
     if let Some(known) = known {
-        let _infallible = write!(card, "<p>{}</p>", Text(known.means));
+        let _infallible = write!(card, "<p>{}</p>", Prose(known.means));
     }
     let _infallible = write!(card, "<p class=\"seen\">{}</p>", Text(&finding.evidence_line));
     if let Some(seconds) = finding.residual_s {
@@ -167,9 +175,9 @@ fn card(finding: &Finding) -> String {
             card,
             "<p class=\"todo\">{}</p><details><summary>How it was measured, and what else it could be</summary>\
              <p>{}</p><p>{}</p></details>",
-            Text(known.to_do),
-            Text(known.measured),
-            Text(known.otherwise),
+            Prose(known.to_do),
+            Prose(known.measured),
+            Prose(known.otherwise),
         );
     }
     card.push_str("</article>");

@@ -6,13 +6,15 @@ use super::svg::{Bend, Drawing, Scale, seconds};
 use crate::output::number;
 
 const WIDTH: f64 = 920.0;
-const LEFT: f64 = 250.0;
-const RIGHT: f64 = 24.0;
+const LEFT: f64 = 290.0;
+const RIGHT: f64 = 34.0;
 const TOP: f64 = 10.0;
 const ROW: f64 = 28.0;
 const BOTTOM: f64 = 40.0;
 /// Most questions, and most comparisons, that are drawn.
 const ROWS_MAX: usize = 14;
+/// Room that a caption beside dots takes.
+const LABEL_ROOM: f64 = 120.0;
 /// Microseconds in a second.
 const SECOND_US: f64 = 1e6;
 
@@ -81,6 +83,7 @@ pub(super) fn rates(rates: &[RateComparison]) -> Option<String> {
                 let hint = format!("{} kbit/s", number(*value));
                 drawing.dot(&format!("mark {class}"), (scale.at(*value), y), 5.0, &hint);
             }
+            caption(&mut drawing, values, class, &scale, y);
         }
     }
     let words = format!("{} kinds of flow were compared with a control on the same server.", drawn.len());
@@ -94,6 +97,22 @@ fn axis(drawing: &mut Drawing, scale: &Scale, height: f64, unit: impl Fn(f64) ->
         drawing.text("tick mid", (x, height - BOTTOM + 18.0), &unit(mark));
     }
     drawing.text("axis mid", ((LEFT + WIDTH - RIGHT) / 2.0, height - 4.0), name);
+}
+
+/// The middle of the repeats in figures, on the side where there is room.
+fn caption(drawing: &mut Drawing, values: &[f64], class: &str, scale: &Scale, y: f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(middle), Some(low), Some(high)) = (sorted.get(sorted.len() / 2), sorted.first(), sorted.last())
+    else {
+        return;
+    };
+    let text = format!("{} kbit/s", number(*middle));
+    if scale.at(*high) + LABEL_ROOM < drawing.right() {
+        drawing.text(&format!("label {class}"), (scale.at(*high) + 12.0, y + 4.0), &text);
+    } else {
+        drawing.text(&format!("label end {class}"), (scale.at(*low) - 12.0, y + 4.0), &text);
+    }
 }
 
 fn suspicious(lookup: &Lookup) -> bool {

@@ -26,6 +26,21 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// Running text with `code` in it.
+pub(super) struct Prose<'a>(pub(super) &'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.0.split('`').enumerate() {
+            match at % 2 {
+                0 => write!(f, "{}", Text(part))?,
+                _ => write!(f, "<code>{}</code>", Text(part))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A drawing of a size, in units that the page scales.
 #[derive(Debug)]
 pub(super) struct Drawing {
@@ -79,11 +94,16 @@ impl Drawing {
         ));
     }
 
+    /// Where the picture ends at the right.
+    pub(super) const fn right(&self) -> f64 {
+        self.width
+    }
+
     /// The drawing as a figure with what it shows in words.
     pub(super) fn finish(self, title: &str, description: &str) -> String {
         let Self { id, width, height, body } = self;
         format!(
-            "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
+            "<svg width=\"{width:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
              <title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n{body}</svg>",
             Text(title),
             Text(description),
@@ -139,19 +159,31 @@ fn even_marks(most: f64) -> Vec<f64> {
     (0..=10_u8).map(|n| f64::from(n) * step).take_while(|value| *value <= most * 1.001).collect()
 }
 
-/// Marks that lie well apart on a bent axis.
+/// Round values that lie well apart on a bent axis: 1, 2 or 5 times powers of ten, from the largest down.
 fn root_marks(most: f64) -> Vec<f64> {
-    [0.0, 0.02, 0.1, 0.3, 0.6, 1.0].into_iter().map(|share| round(share * most)).collect()
+    let mut marks = Vec::new();
+    let mut last = f64::INFINITY;
+    let mut power = 10_f64.powf(most.log10().floor());
+    for _ in 0..ROOT_DECADES {
+        for unit in [5.0, 2.0, 1.0] {
+            let value = unit * power;
+            let place = (value / most).sqrt();
+            if value <= most && last - place >= ROOT_APART && place >= ROOT_APART {
+                marks.push(value);
+                last = place;
+            }
+        }
+        power /= 10.0;
+    }
+    marks.push(0.0);
+    marks.reverse();
+    marks
 }
 
-/// To one leading digit of 1, 2, 3 or 5; two digits where the value is the largest of its axis.
-fn round(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 0.0;
-    }
-    let power = 10_f64.powf(value.log10().floor());
-    (value / power).floor().max(1.0) * power
-}
+/// Powers of ten that a bent axis can show.
+const ROOT_DECADES: usize = 3;
+/// Least distance of its marks, as a share of its length.
+const ROOT_APART: f64 = 0.15;
 
 /// Bytes for an axis.
 pub(super) fn bytes(value: f64) -> String {

@@ -6,6 +6,7 @@ use super::Table;
 use crate::{
     explain::wrap,
     output::{
+        legend,
         summary::{Line, Overall, Row, State},
         works::Works,
     },
@@ -66,9 +67,7 @@ impl Table {
         if !self.works.is_empty() {
             text.push('\n');
             line(&mut text, look, &[(Ink::Bold, "What works from here".to_owned())]);
-            for way in &self.works {
-                draw_way(&mut text, way, look);
-            }
+            draw_ways(&mut text, &self.works, look);
         } else if self.overall.is_some() && self.rows.iter().any(|row| row.state == State::Found) {
             text.push('\n');
             line(&mut text, look, &[(Ink::Dim, "Nothing that was tried works from here.".to_owned())]);
@@ -124,16 +123,33 @@ fn draw_line(text: &mut String, mut head: Vec<(Ink, String)>, state: State, show
     }
 }
 
-fn draw_way(text: &mut String, way: &Works, look: Look) {
-    let mark = if look.unicode { "✓" } else { "+" };
-    let (mark, ink) = if way.limits.is_empty() { (mark, Ink::Good) } else { ("~", Ink::Warn) };
-    let mut words = format!("{} ({} of {})", way.what, way.passed, way.made);
-    if !way.limits.is_empty() {
-        words.push_str("; ");
-        words.push_str(&way.limits.join(", "));
+fn draw_ways(text: &mut String, works: &[Works], look: Look) {
+    let limits = legend(works);
+    for way in works {
+        let own =
+            limits.iter().enumerate().filter(|(_, (_, limit))| way.limits.iter().any(|own| own == limit));
+        let marks: String = own.map(|(at, (mark, _))| point(at, *mark, look)).collect();
+        let tick = if look.unicode { "✓" } else { "+" };
+        let (tick, ink) = if way.limits.is_empty() { (tick, Ink::Good) } else { ("~", Ink::Warn) };
+        let words = format!("{} ({} of {}){marks}", way.what, way.passed, way.made);
+        draw_item(text, (ink, format!("  {tick} ")), &words, look);
     }
-    for (at, part) in wrap(&clean(&words, look), look.width.saturating_sub(4)).into_iter().enumerate() {
-        let lead = if at == 0 { (ink, format!("  {mark} ")) } else { (Ink::Plain, "    ".to_owned()) };
+    for (at, (mark, limit)) in limits.iter().enumerate() {
+        let lead = format!("  {:>3} ", point(at, *mark, look).trim());
+        draw_item(text, (Ink::Warn, lead), limit, look);
+    }
+}
+
+/// What points at a limit: `¹`, or ` [1]` without Unicode.
+fn point(at: usize, mark: char, look: Look) -> String {
+    if look.unicode { mark.to_string() } else { format!(" [{}]", at + 1) }
+}
+
+fn draw_item(text: &mut String, lead: (Ink, String), words: &str, look: Look) {
+    let indent = lead.1.chars().count();
+    let mut lead = Some(lead);
+    for part in wrap(&clean(words, look), look.width.saturating_sub(indent)) {
+        let lead = lead.take().unwrap_or_else(|| (Ink::Plain, " ".repeat(indent)));
         line(text, look, &[lead, (Ink::Plain, part)]);
     }
 }
