@@ -16,6 +16,7 @@ mod catalog;
 mod check;
 mod counted;
 mod datagram;
+mod dtls;
 mod hellos;
 mod keyed;
 mod nested;
@@ -36,5 +37,6 @@ pub use self::{
     outcome::{Harm, Outcome},
     scene::Scene,
     secure::page,
+    stream::echo,
     suite::{JOBS_DEFAULT, JOBS_MAX, SuiteConfig, SuiteReport, run_suite},
 };

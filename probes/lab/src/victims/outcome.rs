@@ -47,7 +47,7 @@ pub enum Outcome {
         at: u64,
     },
     /// Some of several connections got nothing.
-    Some {
+    Partly {
         /// How many were served.
         served: usize,
         /// How many were tried.
@@ -85,7 +85,7 @@ impl Outcome {
     pub const fn shows(&self, harm: Harm) -> bool {
         match harm {
             Harm::Reset => matches!(self, Self::Reset { .. }),
-            Harm::Silence => matches!(self, Self::Silent { .. } | Self::Some { .. }),
+            Harm::Silence => matches!(self, Self::Silent { .. } | Self::Partly { .. }),
             Harm::Brake => matches!(self, Self::Slow { .. }),
             Harm::Forgery => matches!(self, Self::Forged { .. }),
         }
@@ -122,7 +122,7 @@ impl fmt::Display for Outcome {
             }
             Self::Forged { addresses } => write!(f, "a false answer: {addresses:?}"),
             Self::Altered { at } => write!(f, "a foreign byte at {at}"),
-            Self::Some { served, tried } => write!(f, "{served} of {tried} connections were served"),
+            Self::Partly { served, tried } => write!(f, "{served} of {tried} connections were served"),
             Self::Failed { why } => write!(f, "the client failed: {why}"),
         }
     }

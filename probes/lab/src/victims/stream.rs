@@ -23,8 +23,8 @@ pub(super) async fn connect(scene: &Scene, at: SocketAddr) -> Result<TcpStream, 
     Ok(stream)
 }
 
-/// Sends bytes to a server that sends them back.
-pub(super) async fn echo(scene: &Scene, at: SocketAddr, payload: Vec<u8>) -> Outcome {
+/// Sends bytes to a server that sends them back, such as a control server's TCP port.
+pub async fn echo(scene: &Scene, at: SocketAddr, payload: Vec<u8>) -> Outcome {
     let stream = match connect(scene, at).await {
         Ok(stream) => stream,
         Err(outcome) => return outcome,

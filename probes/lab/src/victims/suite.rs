@@ -53,9 +53,17 @@ pub struct SuiteReport {
     pub elapsed: Duration,
 }
 
+/// A lab has some hundred descriptors, and the usual limit is 1024 for the process.
+fn raise_descriptor_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Runs the cases and tells of each run as it ends. Blocks; call it from a thread that runs no tasks.
 pub fn run_suite(cases: &[Case], config: SuiteConfig, on_report: impl Fn(&RunReport) + Sync) -> SuiteReport {
     let began = Instant::now();
+    raise_descriptor_limit();
     let work: Vec<(u64, &Case, Run)> = (config.seed..)
         .take(config.repeat)
         .flat_map(|seed| cases.iter().flat_map(move |case| Run::ALL.map(|run| (seed, case, run))))

@@ -9,6 +9,7 @@ mod hostile;
 mod openvpn;
 mod places;
 mod quic;
+mod residual;
 mod services;
 mod shadowsocks;
 mod stage;

@@ -81,7 +81,7 @@ fn its_handshake_is_recognised() {
         return;
     }
     let Some(stage) = Stage::with("vpn-sig") else { return };
-    let (came, log) = ping_through(&stage, 3);
+    let (came, log) = ping_through(&stage, 8);
     assert!(!came, "{log}");
     stage.blamed("vpn-sig");
 }

@@ -16,6 +16,14 @@ use commucat_lab::{
 /// Longest time of a foreign program.
 pub(crate) const PROGRAM_TIME: Duration = Duration::from_secs(60);
 
+/// Longest time until the judge has said what it did.
+const EVENT_TIME: Duration = Duration::from_secs(20);
+
+/// Whether the judge did something to a packet.
+const fn touches(event: &Event) -> bool {
+    !matches!(event.action, Done::Tag | Done::Probe | Done::Note)
+}
+
 /// A lab, what stands in its world, and a client that trusts it.
 pub(crate) struct Stage {
     // The services end before the place in which they run.
@@ -34,13 +42,13 @@ impl Stage {
 
     /// What the judge did that touched packets.
     pub(crate) fn acts(&self) -> Vec<Event> {
-        let touches = |event: &Event| !matches!(event.action, Done::Tag | Done::Probe | Done::Note);
         self.lab.events().into_iter().filter(touches).collect()
     }
 
-    /// Asserts that this policy acted, and no other.
+    /// Asserts that this policy acts, and no other did. The line about a packet may come a moment after the packet.
     #[track_caller]
     pub(crate) fn blamed(&self, policy: &str) {
+        self.lab.wait_for_event(0, EVENT_TIME, touches);
         let acts = self.acts();
         assert!(!acts.is_empty(), "the judge did nothing");
         assert!(acts.iter().all(|event| event.policy == policy), "{acts:?}");

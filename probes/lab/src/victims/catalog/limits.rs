@@ -171,7 +171,7 @@ async fn parallel(scene: Scene, count: usize) -> Outcome {
     if served == count {
         Outcome::Intact { bytes: u64::try_from(served).unwrap_or_default() }
     } else {
-        Outcome::Some { served, tried: count }
+        Outcome::Partly { served, tried: count }
     }
 }
 

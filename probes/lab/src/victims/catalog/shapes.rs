@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     services::{BRIDGE, CONTROL_FOREIGN, ECH_PUBLIC_NAME, INNOCENT_NAME},
     victims::{
-        Case, Harm, Outcome, Scene, datagram, hellos, keyed, nested, openvpn,
+        Case, Harm, Outcome, Scene, datagram, dtls, hellos, keyed, nested, openvpn,
         scene::at,
         secure::{self, Https},
         stream,
@@ -108,6 +108,15 @@ pub(super) const CASES: &[Case] = &[
         borne: &[],
         victim: |scene| Box::pin(async move { openvpn::visit(&scene, at(BRIDGE, 1194)).await }),
         innocent: |scene| Box::pin(datagrams(scene)),
+    },
+    Case {
+        policy: "vpn-sig",
+        spec: "vpn-sig",
+        what: "a DTLS server that answers as Snowflake's did in 2021 is cut off, another DTLS server is not",
+        harm: &[Harm::Silence],
+        borne: &[],
+        victim: |scene| Box::pin(async move { dtls::visit(&scene, at(BRIDGE, 3478), true).await }),
+        innocent: |scene| Box::pin(async move { dtls::visit(&scene, at(BRIDGE, 3478), false).await }),
     },
     Case {
         policy: "tls-in-tls",
