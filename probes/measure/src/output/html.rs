@@ -74,7 +74,7 @@ fn body(page: &Page<'_>, last: &Run) -> String {
             timeline::chart(page.runs),
         ),
         parts::figure(
-            "Where flows stand still",
+            if seen.transfers.iter().any(|one| one.stalled) { "Where flows stand still" } else { "How transfers went" },
             "A flow that is let alone climbs to its end. One that is frozen climbs, then stays level until the probe gives up. The time axis gives its beginning more room.",
             curve::chart(&seen.transfers),
         ),

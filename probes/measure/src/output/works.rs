@@ -13,7 +13,7 @@ use super::summary::number;
 use crate::{Run, SubtestReport};
 
 /// Most ways that are listed.
-const WORKS_MAX: usize = 12;
+const WORKS_MAX: usize = 16;
 /// Normal quantile of a two-sided 95 % interval.
 const Z_95: f64 = 1.96;
 
@@ -49,8 +49,10 @@ pub(crate) fn works(run: &Run) -> Vec<Works> {
         *passed += series.made().saturating_sub(series.failed());
     }
     let mut works: Vec<_> = ways
-        .into_iter()
+        .iter()
         .filter(|(_, (passed, made))| *made > 0 && passed * 2 >= *made)
+        .filter(|(way, _)| says_more(**way, &ways))
+        .map(|(way, counts)| (*way, *counts))
         .map(|(way, (passed, made))| Works {
             what: words(way),
             passed,
@@ -65,6 +67,23 @@ pub(crate) fn works(run: &Run) -> Vec<Works> {
     });
     works.truncate(WORKS_MAX);
     works
+}
+
+/// Whether a way says more than the plain one beside it: without a name or with an unknown one is only worth telling
+/// where the innocent name fails, and a name believed blocked where it does not pass everywhere.
+fn says_more(way: Way, ways: &BTreeMap<Way, (usize, usize)>) -> bool {
+    let whole = |(passed, made): &(usize, usize)| passed == made;
+    let (protocol, payload, fingerprint, name, port) = way;
+    match name {
+        Some(NameClass::Blocked) => {
+            ways.iter().any(|((.., name, _), counts)| *name == Some(NameClass::Blocked) && !whole(counts))
+        }
+        Some(NameClass::Empty | NameClass::Random | NameClass::EchOuter) => {
+            let plain = (protocol, payload, fingerprint, Some(NameClass::Innocent), port);
+            !ways.get(&plain).is_some_and(whole)
+        }
+        _ => true,
+    }
 }
 
 /// A transport that was measured end to end.

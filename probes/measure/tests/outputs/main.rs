@@ -17,6 +17,7 @@ mod compare;
 mod forms;
 mod page;
 mod private;
+mod real;
 mod rows;
 mod sample;
 mod terminal;

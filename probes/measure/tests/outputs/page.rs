@@ -66,19 +66,19 @@ fn empty_and_odd_measurements_do_not_break_it() {
     assert!(!page.contains("NaN") && !page.contains("inf\""));
 }
 
-/// Writes the pages where a person can look at them: `COMMUCAT_PAGES=/tmp/pages cargo test …`.
 #[test]
 fn pages_can_be_looked_at() {
+    let watch = days(70);
+    keep("interfered", &html(&Page::of(&[interfered()])));
+    keep("clear", &html(&Page::of(&[clear()])));
+    keep("offline", &html(&Page::of(&[offline()])));
+    keep("watch", &html(&Page::of(&watch).redacted(true)));
+}
+
+/// Writes a page where a person can look at it: `COMMUCAT_PAGES=/tmp/pages cargo test …`.
+pub fn keep(name: &str, page: &str) {
     let Some(folder) = std::env::var_os("COMMUCAT_PAGES") else { return };
     let folder = std::path::PathBuf::from(folder);
     std::fs::create_dir_all(&folder).unwrap();
-    let watch = days(70);
-    for (name, page) in [
-        ("interfered", html(&Page::of(&[interfered()]))),
-        ("clear", html(&Page::of(&[clear()]))),
-        ("offline", html(&Page::of(&[offline()]))),
-        ("watch", html(&Page::of(&watch).redacted(true))),
-    ] {
-        std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
-    }
+    std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
 }

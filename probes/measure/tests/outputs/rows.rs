@@ -11,7 +11,7 @@ use crate::sample::{clear, days, interfered, offline};
 
 const SCHEMA: &str = include_str!("../../schema/ooni-0.2.0.json");
 
-fn schema() -> Validator {
+pub fn schema() -> Validator {
     jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap()
 }
 
@@ -21,11 +21,11 @@ fn jsonl(runs: &[Run]) -> Vec<u8> {
     bytes
 }
 
-fn values(run: &Run) -> Vec<Value> {
+pub fn values(run: &Run) -> Vec<Value> {
     rows(run).iter().map(|row| serde_json::to_value(row).unwrap()).collect()
 }
 
-fn assert_valid(schema: &Validator, row: &Value) {
+pub fn assert_valid(schema: &Validator, row: &Value) {
     let problems: Vec<_> =
         schema.iter_errors(row).map(|error| format!("{} at {}", error, error.instance_path())).collect();
     assert!(problems.is_empty(), "{}: {problems:#?}", row["test_name"]);

@@ -102,5 +102,9 @@ fn what_works_is_listed_best_first() {
     assert!(works.contains("your bridge, by shadowsocks, 5\u{202f}242 kbit/s down (9 of 10)"), "{works}");
     assert_eq!(works.matches("each flow freezes after 25 packets").count(), 1, "said once, pointed at often");
     assert!(!works.contains("blocked"), "what failed does not work");
+    assert!(
+        works.contains("like an old Chrome, without a name")
+            && !works.contains("like Firefox, without a name")
+    );
     assert!(Table::of(&clear()).to_text(PLAIN).contains("Nothing was found"));
 }

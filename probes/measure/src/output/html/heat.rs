@@ -79,7 +79,7 @@ fn draw(
     }
     let rows: BTreeMap<_, _> = cells.iter().map(|((row, _), (_, words, _))| (row, words)).collect();
     let columns: BTreeMap<_, _> = cells.iter().map(|((_, column), (.., words))| (column, words)).collect();
-    let left = LEFT.max(rows.values().map(|row| real(row.chars().count()) * 7.4).fold(0.0, f64::max));
+    let left = LEFT.max(rows.values().map(|row| real(row.chars().count()) * 8.2).fold(0.0, f64::max));
     let x = |at: usize| (CELL.0 + GAP).mul_add(real(at), left + 12.0);
     let y = |at: usize| (CELL.1 + GAP).mul_add(real(at), TOP);
     let mut drawing = Drawing::new(id, x(columns.len()), y(rows.len()) + 4.0);
@@ -94,6 +94,7 @@ fn draw(
             let counts = cells.get(&(**row, **column)).map(|(counts, ..)| *counts);
             let Some((passed, made)) = counts.filter(|(_, made)| *made > 0) else {
                 drawing.cell("cell none", corner, CELL, "not tried");
+                drawing.text("tick mid", (corner.0 + CELL.0 / 2.0, corner.1 + CELL.1 / 2.0 + 5.0), "–");
                 continue;
             };
             failing += usize::from(passed * 2 < made);

@@ -2,7 +2,7 @@
 
 use commucat_verdict::observations::{Lookup, RateComparison, ResolverKind};
 
-use super::svg::{Bend, Drawing, Scale, seconds};
+use super::svg::{Bend, Drawing, Scale, rate, seconds};
 use crate::output::number;
 
 const WIDTH: f64 = 920.0;
@@ -56,7 +56,7 @@ pub(super) fn answers(lookups: &[Lookup]) -> Option<String> {
 /// Rates of suspects and of their controls, every repeat a dot.
 pub(super) fn rates(rates: &[RateComparison]) -> Option<String> {
     let drawn: Vec<_> = rates.iter().take(ROWS_MAX / 2).collect();
-    let most = drawn.iter().flat_map(|rate| rate.suspect_kbps.iter().chain(&rate.control_kbps)).copied();
+    let most = drawn.iter().flat_map(|one| one.suspect_kbps.iter().chain(&one.control_kbps)).copied();
     let most = most.fold(0.0, f64::max);
     if drawn.is_empty() || most <= 0.0 {
         return None;
@@ -64,13 +64,12 @@ pub(super) fn rates(rates: &[RateComparison]) -> Option<String> {
     let scale = Scale::new(Bend::Root, most * 1.05, LEFT, WIDTH - RIGHT);
     let height = ROW.mul_add(count(drawn.len() * 2), TOP + BOTTOM);
     let mut drawing = Drawing::new("rates", WIDTH, height);
-    axis(&mut drawing, &scale, height, |kbps| format!("{} kbit/s", number(kbps)), "rate, each dot a repeat");
-    for (at, rate) in drawn.iter().enumerate() {
-        let slowed =
-            rate.ratio.high < rate.threshold.max(f64::MIN_POSITIVE) || rate.ratio.median < rate.threshold;
+    axis(&mut drawing, &scale, height, rate, "rate, each dot a repeat");
+    for (at, compared) in drawn.iter().enumerate() {
+        let slowed = compared.ratio.median < compared.threshold;
         let lanes = [
-            (&rate.suspect, &rate.suspect_kbps, if slowed { "bad" } else { "good" }),
-            (&rate.control, &rate.control_kbps, "control"),
+            (&compared.suspect, &compared.suspect_kbps, if slowed { "bad" } else { "good" }),
+            (&compared.control, &compared.control_kbps, "control"),
         ];
         for (lane, (condition, values, class)) in lanes.into_iter().enumerate() {
             let y = ROW.mul_add(count(at * 2 + lane), TOP + ROW / 2.0);
@@ -107,7 +106,7 @@ fn caption(drawing: &mut Drawing, values: &[f64], class: &str, scale: &Scale, y:
     else {
         return;
     };
-    let text = format!("{} kbit/s", number(*middle));
+    let text = rate(*middle);
     if scale.at(*high) + LABEL_ROOM < drawing.right() {
         drawing.text(&format!("label {class}"), (scale.at(*high) + 12.0, y + 4.0), &text);
     } else {

@@ -200,10 +200,25 @@ pub(super) fn bytes(value: f64) -> String {
 pub(super) fn seconds(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
+    } else if value < 1e-3 {
+        format!("{:.0} µs", value * 1e6)
     } else if value < 1.0 {
         format!("{:.0} ms", value * 1e3)
     } else {
         format!("{} s", trimmed(value))
+    }
+}
+
+/// A rate for an axis.
+pub(super) fn rate(kbps: f64) -> String {
+    if kbps >= 1e6 {
+        format!("{} Gbit/s", trimmed(kbps / 1e6))
+    } else if kbps >= 1e4 {
+        format!("{:.0} Mbit/s", kbps / 1e3)
+    } else if kbps >= 1e3 {
+        format!("{} Mbit/s", trimmed(kbps / 1e3))
+    } else {
+        format!("{kbps:.0} kbit/s")
     }
 }
 
