@@ -157,9 +157,8 @@ impl Hellos {
                 self.single = Slot::Never;
             }
         }
-        if (self.tcp.is_undecided() || self.tcp_tls.is_undecided())
-            && prefix.len() >= self.look_again_at.max(1)
-        {
+        let worth_it = prefix.len() >= self.look_again_at.clamp(1, PREFIX_BYTES_MAX);
+        if worth_it && (self.tcp.is_undecided() || self.tcp_tls.is_undecided()) {
             self.look_at_prefix(prefix, &mut new);
         }
         new
@@ -220,5 +219,31 @@ fn end_of_unfinished_record(prefix: &[u8]) -> usize {
             return end;
         }
         start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hello_longer_than_the_prefix_is_given_up() {
+        // One record of 16 KiB that promises a hello of 60,000 bytes.
+        let mut stream = vec![22, 3, 1, 0x40, 0, 1, 0, 0xea, 0x60];
+        stream.resize(PREFIX_BYTES_MAX, 0);
+        let mut hellos = Hellos::default();
+        for end in (1400..=stream.len()).step_by(1400).chain([stream.len()]) {
+            assert!(hellos.is_open());
+            hellos.look(&[], &stream[..end], end as u64);
+        }
+        assert!(!hellos.is_open());
+        assert!(hellos.get(Reassembly::TcpTls).is_none());
+    }
+
+    #[test]
+    fn other_protocols_are_given_up_at_once_over_segments() {
+        let mut hellos = Hellos::default();
+        hellos.look(b"SSH-2.0", b"SSH-2.0", 7);
+        assert!(matches!((&hellos.tcp, &hellos.tcp_tls), (Slot::Never, Slot::Never)));
     }
 }

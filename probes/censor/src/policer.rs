@@ -126,4 +126,14 @@ mod tests {
         assert!(policers.admits(Duration::ZERO, 0, &policer, 100));
         assert!(!policers.admits(Duration::from_secs(3600), 0, &policer, 1));
     }
+
+    #[test]
+    fn a_pause_saves_up_one_burst_and_no_more() {
+        let mut policers = Policers::new();
+        let policer = Policer::new(Share::Flow(1), 8_000, 3000);
+        policers.admits(Duration::ZERO, 0, &policer, 3000);
+        let later = Duration::from_secs(3600);
+        let passed = (0..10).filter(|_| policers.admits(later, 0, &policer, 1000)).count();
+        assert_eq!(passed, 3);
+    }
 }

@@ -122,6 +122,8 @@ pub(crate) struct Connection {
     pub(crate) world: std::net::SocketAddr,
     client_next: u32,
     world_next: u32,
+    /// Whether the world sent its SYN-ACK.
+    is_answered: bool,
     /// Options of every segment of the client.
     pub(crate) options: Vec<u8>,
     /// Packets that vanished.
@@ -130,8 +132,8 @@ pub(crate) struct Connection {
     pub(crate) held: usize,
     pub(crate) resets_to_client: usize,
     pub(crate) resets_to_world: usize,
-    /// Whether the client's stack would have taken one of the resets: its number is exactly what it expects next, or
-    /// it acknowledges its SYN.
+    /// Whether the client's stack would have taken one of the resets (RFC 9293 §3.10.7, RFC 5961 §3): while it waits for
+    /// an answer to its SYN, one that acknowledges it; later, one whose number is exactly what it expects next.
     pub(crate) reset_is_believed: bool,
 }
 
@@ -142,6 +144,7 @@ impl Connection {
             world: (address.parse::<std::net::IpAddr>().unwrap(), port).into(),
             client_next: u32::from(from) * 1000,
             world_next: 0xffff_ff00,
+            is_answered: false,
             options: Vec::new(),
             lost: 0,
             held: 0,
@@ -206,6 +209,7 @@ impl Connection {
         *next = next.wrapping_add(length);
         let injected_before = bench.injected.len();
         let decision = bench.send(from, &packet);
+        self.is_answered |= flags == TcpFlags::SYN_ACK && decision == Decision::Forward;
         self.lost += usize::from(decision == Decision::Drop);
         self.held += usize::from(matches!(decision, Decision::Hold(_)));
         for injection in &bench.injected[injected_before..] {
@@ -255,8 +259,11 @@ impl Connection {
         match injection.to {
             Side::Client => {
                 self.resets_to_client += 1;
-                let answers_syn = segment.flags.ack && segment.acknowledgment == self.client_next;
-                self.reset_is_believed |= segment.sequence == self.world_next || answers_syn;
+                self.reset_is_believed |= if self.is_answered {
+                    segment.sequence == self.world_next
+                } else {
+                    segment.flags.ack && segment.acknowledgment == self.client_next
+                };
             }
             Side::World => self.resets_to_world += 1,
         }

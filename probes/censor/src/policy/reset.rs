@@ -108,3 +108,64 @@ fn following(segment: &TcpSegment<'_>, passes: bool) -> (u32, u32) {
     let step = if passes { segment.sequence_len() } else { 0 };
     (segment.sequence.wrapping_add(step), segment.acknowledgment)
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_dissect::ip::{self, Transport};
+
+    use super::*;
+
+    const CLIENT: ([u8; 4], u16) = ([10, 73, 0, 2], 5000);
+    const WORLD: ([u8; 4], u16) = ([203, 0, 113, 10], 443);
+
+    /// To whom, from which port, with which numbers: the resets for a segment of four bytes.
+    fn resets(from: Side, flags: TcpFlags, passes: bool, style: Reset) -> Vec<(Side, u16, u32, u32)> {
+        let (source, destination) = if from == Side::Client { (CLIENT, WORLD) } else { (WORLD, CLIENT) };
+        let payload: &[u8] = if flags.syn { &[] } else { b"four" };
+        let packet = craft::tcp(&TcpSpec {
+            sequence: 100,
+            acknowledgment: if flags.ack { 900 } else { 0 },
+            payload,
+            ..TcpSpec::new(source.into(), destination.into(), flags)
+        });
+        let seen = Seen::stray(from, ip::parse(&packet).unwrap());
+        let numbers = |injection: Injection| {
+            let forged = ip::parse(&injection.packet).unwrap();
+            let Transport::Tcp(segment) = forged.transport else { panic!() };
+            assert!(segment.flags == TcpFlags::RST_ACK && forged.checksum_ok());
+            (injection.to, segment.source_port, segment.sequence, segment.acknowledgment)
+        };
+        style.packets(&seen, passes).into_iter().map(numbers).collect()
+    }
+
+    #[test]
+    fn both_ends_hear_what_the_other_would_say_next() {
+        let style = Reset::both(1);
+        assert_eq!(
+            resets(Side::Client, TcpFlags::PSH_ACK, true, style),
+            [(Side::Client, 443, 900, 104), (Side::World, 5000, 104, 900)]
+        );
+        assert_eq!(
+            resets(Side::World, TcpFlags::PSH_ACK, true, style),
+            [(Side::World, 5000, 900, 104), (Side::Client, 443, 104, 900)]
+        );
+    }
+
+    #[test]
+    fn a_segment_that_vanished_is_not_counted() {
+        let style = Reset::both(1);
+        assert_eq!(
+            resets(Side::Client, TcpFlags::PSH_ACK, false, style),
+            [(Side::Client, 443, 900, 104), (Side::World, 5000, 100, 900)]
+        );
+    }
+
+    #[test]
+    fn a_syn_is_refused_and_a_reset_is_not_answered() {
+        assert_eq!(
+            resets(Side::Client, TcpFlags::SYN, true, Reset::client(2)),
+            [(Side::Client, 443, 0, 101), (Side::Client, 443, 0, 101)]
+        );
+        assert_eq!(resets(Side::Client, TcpFlags::RST, true, Reset::both(1)), []);
+    }
+}
