@@ -106,3 +106,23 @@ async fn openssl_speaks_by_hand() {
         assert_eq!(hello.alpn, None, "openssl offered none");
     }
 }
+
+#[tokio::test]
+async fn a_browser_is_seen_as_one() {
+    let server = start().await;
+    let url = format!("https://localhost:{}/hello", tcp_of(&server).port());
+    let scratch = tempfile::tempdir().unwrap();
+    let profile = format!("--user-data-dir={}", scratch.path().display());
+    let flags = ["--headless", "--no-sandbox", "--disable-gpu", "--ignore-certificate-errors", "--dump-dom"];
+    let arguments = [&flags[..], &[&profile, &url]].concat();
+    let Some(output) = run("chromium", &arguments, b"").await else { return };
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    let Some(body) = page.find('{').and_then(|from| page[from..].split_inclusive('}').next()) else {
+        return eprintln!("skipped: chromium does not run here: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let hello: wire::HelloAnswer = serde_json::from_str(body).unwrap();
+    // 15 or 16 cipher suites and 16 to 18 extensions, HTTP/2 offered first: what Chrome says since version 124.
+    let ja4 = hello.ja4.unwrap();
+    assert!(ja4.starts_with("t13d15") && ja4[8..].starts_with("h2_8daaf6152771_"), "{ja4}");
+    assert_eq!((hello.server_name.as_deref(), hello.alpn.as_deref()), (Some("localhost"), Some("http/1.1")));
+}
