@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use commucat_verdict::observations::Observations;
+
 use crate::{
     Run,
     output::{Page, RUNS_MAX, ReadError, Skipped, html, read_file},
@@ -58,12 +60,21 @@ impl Report {
                 }
                 report.runs.push(redactor.map_or_else(|| run.clone(), |redactor| redactor.run(&run)));
             }
+            report.forget_details();
         }
         report.runs.sort_by_key(|run| run.started_unix_ms);
         Ok(report)
     }
 
-    /// The runs, in the order of time.
+    /// Only the newest run is shown in full. Of the others the findings are enough, and a month of runs fits in memory.
+    fn forget_details(&mut self) {
+        let newest = self.runs.iter().map(|run| run.started_unix_ms).max();
+        for run in self.runs.iter_mut().filter(|run| Some(run.started_unix_ms) != newest) {
+            run.observations = Observations::default();
+        }
+    }
+
+    /// The runs, in the order of time. Of all but the newest only the findings were kept.
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }

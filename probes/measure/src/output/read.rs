@@ -20,7 +20,7 @@ pub const LINES_MAX: usize = 1_000_000;
 /// Most runs of one file.
 pub const RUNS_MAX: usize = 20_000;
 /// Most bytes of one file.
-pub const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Most skipped lines that are named.
 const SKIPPED_NAMED_MAX: usize = 32;
 
@@ -158,7 +158,7 @@ impl Reader {
                 return Err(ReadError::TooMuch { what: "1,000,000 lines" });
             }
             if input.limit() == 0 {
-                return Err(ReadError::TooMuch { what: "1 GiB" });
+                return Err(ReadError::TooMuch { what: "256 MiB" });
             }
             self.line(number, line.trim_ascii())?;
         }

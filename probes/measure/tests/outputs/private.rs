@@ -113,6 +113,25 @@ fn a_report_is_private_when_it_is_asked_to_be() {
     assert!(!hidden.html().contains(PRIVATE_HOST) && !hidden.html().contains(BRIDGE));
 }
 
+#[test]
+fn a_long_report_keeps_what_it_shows() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for (number, runs) in crate::sample::days(40).chunks(10).enumerate() {
+        let mut rows = Vec::new();
+        runs.iter().for_each(|run| write_jsonl(run, &mut rows).unwrap());
+        // The newest file first: the order of files does not matter.
+        files.insert(0, scratch.path().join(format!("{number}.jsonl")));
+        std::fs::write(&files[0], rows).unwrap();
+    }
+    let report = Report::read(&files, None).unwrap();
+    let runs = crate::sample::days(40);
+    assert_eq!(report.runs().len(), 40);
+    assert!(report.runs()[39] == runs[39], "the newest is whole");
+    assert!(report.runs().iter().zip(&runs).all(|(read, run)| read.findings == run.findings));
+    assert!(report.runs()[0].observations.series.is_empty());
+}
+
 /// A name that no text of ours contains by chance.
 fn private_name() -> impl Strategy<Value = String> {
     ("[b-dq-z][a-z0-9]{6,12}", prop::sample::select(vec!["net", "org", "xn--p1ai", "Example", "info"]))

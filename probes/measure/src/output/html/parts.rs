@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use commucat_verdict::{Confidence, Finding, ids};
+use commucat_verdict::{Confidence, Finding, ids, observations::Series};
 
 use super::svg::{Prose, Text};
 use crate::{
@@ -13,8 +13,7 @@ use crate::{
 /// The head of the page: the whole in one line, and where and when.
 pub(super) fn header(runs: &[Run], last: &Run, summary: &Summary, redacted: bool) -> String {
     let vantage = &last.vantage;
-    let trials: usize =
-        runs.iter().flat_map(|run| &run.observations.series).map(|series| series.made()).sum();
+    let trials: usize = last.observations.series.iter().map(Series::made).sum();
     let mut chips = vec![
         format!("{} UTC", Utc::from_unix_ms(last.started_unix_ms)),
         format!("{} · {}", vantage.asn, vantage.country),
