@@ -20,7 +20,7 @@
 //! * Time: the delay of an end is put into a class ([`Pace`]); two classes differ only if the delays also differ by
 //!   more than [`PACE_SLACK`] and by more than a third.
 //! * Byte counts: the count at which a server closes is exact; the count at which it resets, from [`RESET_SLACK_FROM`]
-//!   on, may differ by a third.
+//!   on, may differ by a third, and is compared only where it came out again each time.
 //!
 //! With two or more rounds, an aspect in which a server differs from *itself* is not held against the other one; it is
 //! listed as unstable.

@@ -22,9 +22,15 @@ pub struct Thresholds {
     pub close: Option<usize>,
     /// Fewest bytes after which it reset the connection.
     pub reset: Option<usize>,
+    /// Whether the second number came out again each time it was tried: whether bytes are left unread when a server
+    /// closes can be a matter of chance, and then it tells nothing.
+    pub reset_is_steady: bool,
     /// The longest run of bytes that was tried.
     pub tried: usize,
 }
+
+/// How often a count is tried again to see whether it is steady.
+const CONFIRMATIONS: usize = 2;
 
 /// How a server took a number of bytes, in the order in which they follow as the number grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,11 +50,10 @@ pub(crate) async fn search(runner: &Runner, to: &HostPort, seed: u64) -> Thresho
         .collect();
     counts.push(longest);
     search.try_all(&counts).await;
-    Thresholds {
-        close: search.first(Outcome::Closed).await,
-        reset: search.first(Outcome::Reset).await,
-        tried: longest,
-    }
+    let close = search.first(Outcome::Closed).await;
+    let reset = search.first(Outcome::Reset).await;
+    let reset_is_steady = search.is_steady(reset, longest).await;
+    Thresholds { close, reset, reset_is_steady, tried: longest }
 }
 
 struct Search<'a> {
@@ -59,10 +64,35 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Tries several counts side by side.
+    /// Whether counts around that of the first reset come out again as they did.
+    async fn is_steady(&self, reset: Option<usize>, longest: usize) -> bool {
+        let mut expected = vec![(longest, reset.is_some())];
+        if let Some(reset) = reset {
+            expected.extend([(reset, true), (reset - 1, false)]);
+        }
+        expected.retain(|(count, _)| *count > 0);
+        let counts: Vec<usize> = expected.iter().map(|(count, _)| *count).collect();
+        for _confirmation in 0..CONFIRMATIONS {
+            let outcomes: BTreeMap<_, _> = self.outcomes(&counts).await.into_iter().collect();
+            let as_before = |(count, resets): &(usize, bool)| {
+                outcomes.get(count).map(|seen| *seen == Outcome::Reset) == Some(*resets)
+            };
+            if !expected.iter().all(as_before) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Tries several counts side by side, and remembers what came of them.
     async fn try_all(&mut self, counts: &[usize]) {
+        let outcomes = self.outcomes(counts).await;
+        self.known.extend(outcomes);
+    }
+
+    async fn outcomes(&self, counts: &[usize]) -> Vec<(usize, Outcome)> {
         let (runner, to, bytes) = (self.runner, self.to, &self.bytes);
-        let outcomes: Vec<_> = stream::iter(counts.iter().copied().enumerate())
+        stream::iter(counts.iter().copied().enumerate())
             .map(|(index, count)| async move {
                 let sent = bytes.get(..count).unwrap_or(bytes);
                 let probe = Probe::send("threshold", Family::Random, sent);
@@ -75,8 +105,7 @@ impl Search<'_> {
             })
             .buffer_unordered(runner.limits().parallel.max(1))
             .collect()
-            .await;
-        self.known.extend(outcomes);
+            .await
     }
 
     /// The fewest bytes with at least this outcome, by bisection between what is known.

@@ -58,6 +58,9 @@ pub struct RunReport {
     pub up_kbps: Option<u64>,
     /// How often each policy did something, as `policy action`.
     pub events: BTreeMap<String, u64>,
+    /// What the active prober found each time it was called.
+    #[serde(default)]
+    pub probed: Vec<String>,
     /// How long the run took, in milliseconds.
     pub took_ms: u64,
 }
@@ -288,7 +291,7 @@ fn rate(kbps: u64) -> String {
 }
 
 /// A time as people say it: `85 ms`, `1.3 s`.
-fn time(ms: u64) -> String {
+pub(crate) fn time(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         _ => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),

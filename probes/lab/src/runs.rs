@@ -18,6 +18,8 @@ mod subject;
 
 use std::time::Duration;
 
+use commucat_censor::Profile;
+
 pub use self::{
     matrix::{MatrixConfig, MatrixEvent, matrix},
     run::{RunConfig, run},
@@ -28,6 +30,14 @@ pub use self::{
 pub const BOOTSTRAP_MAX: Duration = Duration::from_secs(20);
 /// Within this time the load must have arrived: a link of 10 Mbit/s that loses 5 % moves it in about half.
 pub const TRANSFER_MAX: Duration = Duration::from_secs(60);
+
+/// What a profile is called in reports: one without a name of its own by its chain.
+pub(crate) fn label(profile: &Profile) -> String {
+    if profile.name == CUSTOM { profile.chain() } else { profile.name.clone() }
+}
+
+/// The name of profiles that have none.
+const CUSTOM: &str = "custom";
 
 /// What is moved in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ pub(super) fn thresholds_differ(left: &Thresholds, right: &Thresholds) -> Differ
     if left.close != right.close {
         push(Aspect::CloseThreshold, left.close, right.close);
     }
-    if !resets_match(left.reset, right.reset) {
+    if left.reset_is_steady && right.reset_is_steady && !resets_match(left.reset, right.reset) {
         push(Aspect::ResetThreshold, left.reset, right.reset);
     }
     out

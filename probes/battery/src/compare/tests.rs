@@ -92,7 +92,7 @@ fn records_of_a_signature_may_vary_and_others_not() {
 fn thresholds_are_compared() {
     let with = |close, reset| Survey {
         observed: Vec::new(),
-        thresholds: vec![Thresholds { close, reset, tried: 64 }],
+        thresholds: vec![Thresholds { close, reset, reset_is_steady: true, tried: 64 }],
     };
     let found = compare(&with(Some(50), None), &with(None, None));
     assert_eq!(
@@ -105,4 +105,7 @@ fn thresholds_are_compared() {
         assert_eq!(differences(Some(left), Some(right)), expected, "{left} and {right}");
     }
     assert_eq!(differences(Some(4097), None), 1);
+    let mut chance = with(Some(5), Some(4097));
+    chance.thresholds[0].reset_is_steady = false;
+    assert!(compare(&chance, &with(Some(5), None)).differences.is_empty(), "what is chance tells nothing");
 }

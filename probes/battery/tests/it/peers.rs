@@ -34,6 +34,7 @@ async fn the_counts_of_a_server_are_found_exactly() {
     for count in [1, 5, 50, 1023] {
         let found = thresholds(closes_after(count).await).await;
         assert_eq!((found.close, found.reset), (Some(count), Some(count + 1)));
+        assert!(found.reset_is_steady);
     }
     let found = thresholds(closes_after(5000).await).await;
     assert_eq!((found.close, found.reset, found.tried), (None, None, 1024));

@@ -1,6 +1,6 @@
 //! Examines one server: which probes, which site to compare with, and what the rules make of it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use commucat_battery::{BatteryError, Limits, Probe, Runner, Survey, compare, payloads};
 use commucat_censor::{ProbeKind, ProbeOutcome, ProbeRequest, Protocol, Why};
@@ -47,6 +47,12 @@ impl Examination {
             Finding::Silent | Finding::Ordinary | Finding::NotReached => why,
         };
         ProbeOutcome::new(self.id, self.finding.is_suspicious(), why.and("took_ms", self.took_ms))
+    }
+}
+
+impl fmt::Display for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {} probes in {} ms", self.finding.name(), self.probes, self.took_ms)
     }
 }
 

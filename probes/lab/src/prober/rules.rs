@@ -145,7 +145,7 @@ fn answers_replay(survey: &Survey) -> Option<Finding> {
 fn known(found: &Thresholds) -> Option<Finding> {
     let close = found.close?;
     let (proxy, ..) = KNOWN.iter().find(|(_, range, resets)| {
-        let reset_follows = found.reset.is_some_and(|reset| reset == close + 1);
+        let reset_follows = found.reset_is_steady && found.reset == Some(close + 1);
         range.contains(&close) && (!resets || reset_follows)
     })?;
     Some(Finding::KnownThresholds { proxy, close: found.close, reset: found.reset })

@@ -12,6 +12,7 @@ fn run(transport: &str, profile: &str, result: RunResult, figures: Option<(u64, 
         down_kbps: figures.map(|(_, down)| down),
         up_kbps: None,
         events: BTreeMap::new(),
+        probed: Vec::new(),
         took_ms: 10,
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use commucat_censor::Profile;
 
-use super::{BOOTSTRAP_MAX, Load, RunConfig, Subject, TRANSFER_MAX, run};
+use super::{BOOTSTRAP_MAX, Load, RunConfig, Subject, TRANSFER_MAX, label, run};
 use crate::report::{MatrixReport, ProfileNote, RunReport, RunResult};
 
 /// Most runs at one time: each has a lab of its own, with three places and a dozen threads.
@@ -107,8 +107,8 @@ pub fn matrix(config: &MatrixConfig, progress: &(dyn Fn(MatrixEvent<'_>) -> bool
                 done.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            let (profile, transport) = (job.profile.name.as_str(), job.subject.name());
-            if !progress(MatrixEvent::Begins { profile, transport, run: job.index + 1 }) {
+            let (profile, transport) = (label(job.profile), job.subject.name());
+            if !progress(MatrixEvent::Begins { profile: &profile, transport, run: job.index + 1 }) {
                 stop.store(true, Ordering::Relaxed);
                 return;
             }
@@ -145,11 +145,12 @@ fn is_settled(config: &MatrixConfig, job: &Job<'_>, reports: &Mutex<Vec<(usize, 
     if config.give_up_after == 0 {
         return false;
     }
+    let profile = label(job.profile);
     let reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
     let of_cell = reports
         .iter()
         .map(|(_, report)| report)
-        .filter(|report| report.profile == job.profile.name && report.transport == job.subject.name());
+        .filter(|report| report.profile == profile && report.transport == job.subject.name());
     let kinds: Vec<_> = of_cell
         .map(|report| match &report.result {
             RunResult::Failed { kind, .. } => Some(kind),
@@ -172,7 +173,7 @@ fn run_config(config: &MatrixConfig, job: &Job<'_>) -> RunConfig {
 
 fn report(config: &MatrixConfig, runs: Vec<RunReport>) -> MatrixReport {
     let notes = config.profiles.iter().map(|profile| ProfileNote {
-        name: profile.name.clone(),
+        name: label(profile),
         about: profile.about.clone(),
         chain: profile.chain(),
     });

@@ -7,7 +7,7 @@ use commucat_transport_api::DialError;
 use serde_json::Value;
 
 use super::exchange::Broken;
-use crate::report::RunResult;
+use crate::report::{RunResult, time};
 
 /// What the client saw when it failed.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ fn said(act: &Act) -> String {
         write!(out, " [{}]", facts.join(", ")).ok();
     }
     if let Some(lasts) = act.lasts_ms {
-        write!(out, " for {lasts} ms").ok();
+        write!(out, " for {}", time(lasts)).ok();
     }
     out
 }
@@ -158,7 +158,8 @@ fn fact((name, value): (&String, &Value)) -> String {
 fn seen(failed: &Failed) -> String {
     let (up, down) = failed.moved;
     let moved = if up + down == 0 { String::new() } else { format!(", with {up} bytes up and {down} down") };
-    format!("{} failed after {} ms{moved}: {}", failed.stage, failed.after.as_millis(), failed.what)
+    let after = u64::try_from(failed.after.as_millis()).unwrap_or(u64::MAX);
+    format!("{} failed after {}{moved}: {}", failed.stage, time(after), failed.what)
 }
 
 /// With a capital at the front. Names of policies stay as they are written, so only what the client saw gets one.
@@ -191,8 +192,8 @@ mod tests {
         };
         assert_eq!(
             reason,
-            "gfw-fet passed a sentence at packet 4 (600 bytes) [residual_s 180, set_bits 4.012] for 180000 ms; the \
-             start failed after 20000 ms: no answer in time (handshake)."
+            "gfw-fet passed a sentence at packet 4 (600 bytes) [residual_s 180, set_bits 4.012] for 180.0 s; the \
+             start failed after 20.0 s: no answer in time (handshake)."
         );
         assert_eq!(kind, "gfw-fet passed a sentence the start");
     }
@@ -208,7 +209,7 @@ mod tests {
         let RunResult::Failed { reason, .. } = result(Some(&failed()), &harmless) else {
             panic!("it failed")
         };
-        assert!(reason.starts_with("The start failed after 20000 ms"), "{reason}");
+        assert!(reason.starts_with("The start failed after 20.0 s"), "{reason}");
         assert_eq!(tally(&harmless).len(), 3);
     }
 }

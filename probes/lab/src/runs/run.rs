@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::{
     BOOTSTRAP_MAX, Ends, Load, Subject, TRANSFER_MAX,
     exchange::{Exchanged, Request, ask},
+    label,
     reason::{self, Act, Failed},
     serve::serve,
     subject::BridgePlace,
@@ -94,6 +95,7 @@ struct Story {
     up_kbps: Option<u64>,
     down_kbps: Option<u64>,
     failed: Option<Failed>,
+    probed: Vec<String>,
 }
 
 /// Makes one run. Blocks until it is over: seconds when it passes, up to [`BOOTSTRAP_MAX`] and [`TRANSFER_MAX`]
@@ -109,13 +111,14 @@ pub fn run(config: &RunConfig, subject: &Subject) -> RunReport {
     };
     RunReport {
         transport: subject.name().to_owned(),
-        profile: config.profile.name.clone(),
+        profile: label(&config.profile),
         seed: config.seed,
         result,
         bootstrap_ms: story.bootstrap.map(millis),
         down_kbps: story.down_kbps,
         up_kbps: story.up_kbps,
         events: reason::tally(&events),
+        probed: story.probed,
         took_ms: millis(began.elapsed()),
     }
 }
@@ -145,6 +148,7 @@ fn attempt(config: &RunConfig, subject: &Subject) -> Result<(Story, Vec<Act>), B
         if story.failed.is_none() && await_prober(examinations) {
             story.failed = client.block_on(async move { shared.start(SECOND_VISIT).await.err() })?;
         }
+        story.probed = examinations.done().iter().map(ToString::to_string).collect();
         Ok::<_, LabError>(story)
     })??;
     let events = lab.events_since(point).events.iter().map(Act::from).collect();

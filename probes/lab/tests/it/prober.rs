@@ -86,7 +86,7 @@ impl StreamTransport for Forgetful {
 fn forgetful() -> Subject {
     Subject::new("forgetful", 4433, |place| {
         let transport = Simple::new(Forgetful);
-        let spec = Spec::new(FORGETFUL.id.clone(), HostPort::from(place.bridge), json!({}))?;
+        let spec = Spec::new(FORGETFUL.id, HostPort::from(place.bridge), json!({}))?;
         let server = transport.server(&spec, &Arc::new(UserTable::default()))?;
         Ok(Ends { server, client: transport.client(&spec)? })
     })
@@ -101,6 +101,7 @@ fn a_proxy_that_answers_replays_is_banned_and_one_that_remembers_is_not() {
     let commucat_lab::report::RunResult::Failed { reason, .. } = &report.result else { panic!("{report:?}") };
     assert!(reason.starts_with("active-prober passed a sentence"), "{reason}");
     assert!(reason.contains("answers_replay") && reason.contains("the second visit"), "{reason}");
+    assert!(report.probed[0].starts_with("answers_replay after 2 probes"), "{:?}", report.probed);
     // The same traffic from a transport with a memory: called, and left alone.
     let report = run(&short("active-prober?bytes-min=30&bytes-max=1500&entropy=0.5"), &shadowsocks());
     assert!(report.passed(), "{report:?}");

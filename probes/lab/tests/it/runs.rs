@@ -101,10 +101,10 @@ fn a_matrix_counts_its_cells_and_tells_how_far_it_is() {
     let cell = |profile: &str, transport: &str| report.cell(profile, transport).unwrap().clone();
     assert_eq!(cell("clean", "shadowsocks").standing(), Standing::Passes);
     assert_eq!(cell("clean", "websocket").passed, 2);
-    let lost = cell("custom", "shadowsocks");
+    let lost = cell("gfw-fet?p=1", "shadowsocks");
     assert_eq!(lost.standing(), Standing::Fails);
     assert!(lost.reasons[0].text.contains("gfw-fet"), "{lost:?}");
-    assert_eq!(cell("custom", "websocket").standing(), Standing::Passes);
+    assert_eq!(cell("gfw-fet?p=1", "websocket").standing(), Standing::Passes);
     assert!(told.lock().unwrap().iter().all(|(_, done, total)| done <= total && *total == 8));
     assert_eq!(told.lock().unwrap().len(), report.runs.len());
 }
