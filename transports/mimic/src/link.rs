@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) plaintext: Vec<u8>,
     /// The most bytes of one record that we send.
     pub(crate) max_fragment: usize,
+    /// Stop behind each record that held bytes, until these were taken.
+    pub(crate) stepwise: bool,
     incoming: Vec<u8>,
     /// How much of `incoming` was read.
     read: usize,
@@ -59,6 +61,7 @@ impl Link {
             outgoing: Vec::new(),
             plaintext: Vec::new(),
             max_fragment: record::MAX_PLAINTEXT_BYTES,
+            stepwise: false,
             incoming: Vec::new(),
             read: 0,
             messages: Vec::new(),
@@ -88,7 +91,7 @@ impl Link {
             if let Some(input) = self.next_message()? {
                 return Ok(Some(input));
             }
-            if self.phase == Phase::Closed {
+            if self.phase == Phase::Closed || (self.stepwise && !self.plaintext.is_empty()) {
                 return Ok(None);
             }
             let Some(input) = self.read_record()? else { return Ok(None) };
@@ -123,6 +126,16 @@ impl Link {
             let send = self.send.as_mut().ok_or(Error::NotOpen)?;
             send.seal(out, record::APPLICATION_DATA, part)?;
         }
+        Ok(())
+    }
+
+    /// Changes our keys and asks the peer to change its own.
+    pub(crate) fn update_keys(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if !self.is_open() {
+            return Err(Error::NotOpen);
+        }
+        self.write_key_update(1)?;
+        out.append(&mut self.outgoing);
         Ok(())
     }
 
@@ -251,8 +264,13 @@ impl Link {
     }
 
     fn renew_keys(&mut self) -> Result<(), Error> {
+        self.write_key_update(0)
+    }
+
+    /// Says that our next record has new keys; `request` is 1 to ask the peer for the same.
+    fn write_key_update(&mut self, request: u8) -> Result<(), Error> {
         let send = self.send.as_mut().ok_or(Error::NotOpen)?;
-        send.seal(&mut self.outgoing, record::HANDSHAKE, &[message::KEY_UPDATE, 0, 0, 1, 0])?;
+        send.seal(&mut self.outgoing, record::HANDSHAKE, &[message::KEY_UPDATE, 0, 0, 1, request])?;
         *send = send.updated()?;
         Ok(())
     }

@@ -249,6 +249,14 @@ impl Responder {
         self.link.seal(bytes, out)
     }
 
+    /// Changes our keys and asks the peer to change its own (RFC 8446 §4.6.3); appends the record to `out`.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`] before the handshake is done.
+    pub fn update_keys(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.link.update_keys(out)
+    }
+
     /// Ends our direction (close_notify).
     ///
     /// # Errors
@@ -258,6 +266,18 @@ impl Responder {
             return Err(Error::NotOpen);
         }
         self.link.write_alert(1, Alert::CloseNotify)
+    }
+
+    /// Whether to stop opening records behind each one that held bytes. What arrived after it waits undecrypted until its
+    /// bytes were taken and [`Self::handle_input`] is called again, with none if there are none: for protocols whose
+    /// peer may go on below TLS ([`Self::take_undecrypted`]).
+    pub const fn set_stepwise(&mut self, stepwise: bool) {
+        self.link.stepwise = stepwise;
+    }
+
+    /// Takes the bytes that arrived and were not decrypted; the peer's direction goes on below TLS.
+    pub fn take_undecrypted(&mut self) -> Vec<u8> {
+        self.link.take_undecrypted()
     }
 
     /// Takes the connection apart; no alert is sent.

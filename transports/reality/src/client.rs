@@ -11,7 +11,7 @@ use commucat_mimic::{
     Unsealed, WebPki,
 };
 use commucat_transport_api::{
-    BoxFuture, BoxStream, Channel, Client, ConfigError, ConfigProblem, Cx, DialError, Failure, HostPort,
+    BoxFuture, BoxStream, Channel, Client, ConfigError, ConfigProblem, Cx, DialError, Failure, HostPort, Net,
     Opened, PathInfo, Phase, ProbeReport, Secret, Signal, Spec, Target,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +22,9 @@ use crate::{
     link, probe,
     tls::{ClientEngine, TlsStream},
     verify::{BridgeVerifier, NotTheBridge},
-    vless::{Command, Request, stream::VlessStream},
+    vless::{
+        Command, Flow, Request, datagrams::VlessDatagrams, stream::VlessStream, vision::stream::VisionStream,
+    },
 };
 
 /// Bytes read at once while the handshake lasts.
@@ -120,7 +122,7 @@ impl RealityClient {
         match cx.until_deadline(drive(&mut io, &mut engine, progress)).await {
             None => Err(progress.failed(Phase::Handshake, Signal::Timeout)),
             Some(Err(failed)) => Err(failed),
-            Some(Ok(Trust::Own)) => Ok(TlsStream::new(io, ClientEngine::new(engine))),
+            Some(Ok(Trust::Own)) => Ok(self.tls(io, engine)),
             // The site's own certificate: the bridge passed us on, or this is not the bridge.
             Some(Ok(_)) => Err(progress.failed(Phase::Authenticate, Signal::AuthRejected)),
         }
@@ -150,26 +152,51 @@ impl RealityClient {
         Engine::with_session_id(options, now, &mut random, &mut hidden)
     }
 
-    async fn dial_stream(&self, cx: &Cx, target: HostPort) -> Result<Opened, DialError> {
+    fn tls(&self, io: BoxStream, engine: Engine) -> TlsStream<ClientEngine> {
+        let engine = ClientEngine::new(engine);
+        if self.config.flow.is_vision() {
+            TlsStream::stepwise(io, engine)
+        } else {
+            TlsStream::new(io, engine)
+        }
+    }
+
+    /// A VLESS stream over a handshake that is done.
+    pub(crate) fn stream(
+        &self,
+        tls: TlsStream<ClientEngine>,
+        command: Command,
+        address: Option<HostPort>,
+        net: &Arc<dyn Net>,
+    ) -> BoxStream {
+        let (user, flow) = (*self.config.user.expose(), self.config.flow);
+        let mut head = Vec::new();
+        Request { user, flow: flow.on_wire().to_owned(), command, address }.encode(&mut head);
+        match flow {
+            Flow::Plain => Box::new(VlessStream::dialled(Box::new(tls), head)),
+            Flow::Vision | Flow::VisionUdp443 => Box::new(VisionStream::dialled(tls, head, user, net)),
+        }
+    }
+
+    /// Opens a stream to a target, or an association when there is none.
+    async fn open(&self, cx: &Cx, target: Option<HostPort>) -> Result<Opened, DialError> {
         let mut progress = Progress::new(cx);
         let io = self.connect(&mut progress).await.map_err(Failed::into_dial_error)?;
         let connected = progress.elapsed();
         let tls = self.handshake(io, &mut progress).await.map_err(Failed::into_dial_error)?;
-        let request = Request {
-            user: *self.config.user.expose(),
-            flow: String::new(),
-            command: Command::Tcp,
-            address: Some(target),
+        let channel = match target {
+            Some(target) => Channel::Stream(self.stream(tls, Command::Tcp, Some(target), &cx.net)),
+            None => {
+                let stream = self.stream(tls, Command::Mux, None, &cx.net);
+                Channel::Datagrams(Box::new(VlessDatagrams::xudp(stream, true)))
+            }
         };
-        let mut head = Vec::new();
-        request.encode(&mut head);
-        let stream = VlessStream::dialled(Box::new(tls), head);
         let path = match self.server.host.ip() {
             Some(_) => PathInfo::with_rtt(connected),
             // Here the time holds a name look-up as well.
             None => PathInfo::default(),
         };
-        Ok(Opened::new(Channel::Stream(Box::new(stream))).with_path(path))
+        Ok(Opened::new(channel).with_path(path))
     }
 }
 
@@ -263,8 +290,9 @@ impl Client for RealityClient {
             match target {
                 Target::Bridge | Target::Stream(_) => {
                     let address = target.to_address().ok_or(DialError::UnsupportedTarget)?;
-                    self.dial_stream(cx, address).await
+                    self.open(cx, Some(address)).await
                 }
+                Target::Datagrams => self.open(cx, None).await,
                 _ => Err(DialError::UnsupportedTarget),
             }
         })

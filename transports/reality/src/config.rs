@@ -5,7 +5,7 @@ mod server;
 mod text;
 
 pub(crate) use self::{
-    client::{ClientConfig, Fingerprint, params as client_params},
+    client::{ClientConfig, ClientFields, Fingerprint},
     server::{ServerConfig, generate_server_params},
     text::{encode_key, render_uuid},
 };

@@ -16,15 +16,23 @@
 //! | Hellos of no browser (JA4) | hellos from captured templates of current browsers ([`commucat_mimic`]) |
 //! | Lengths of the server's flight, tickets after it | as the site's, which is looked at when the bridge starts |
 //! | A certificate that is not the site's | it is sealed; nobody but the client can open it |
-//! | TLS inside TLS by lengths and timing | not answered here: the flow `xtls-rprx-vision` is not built |
+//! | TLS inside TLS by lengths and timing | the flow `xtls-rprx-vision`: padding while the inner handshake lasts, then the inner records themselves |
 //!
 //! # Parameters
 //!
 //! Server: `{"target", "server_names", "private_key", "short_ids", "max_time_diff_s"?, "min_client_version"?,
-//! "mldsa65_seed"?, "fingerprint"?}`. `target` is `host:port` of a site with TLS 1.3 that is not behind the same
+//! "mldsa65_seed"?, "fingerprint"?, "flow"?}`. `flow` is what our own clients are told to use, `""` or
+//! `"xtls-rprx-vision"`; every user may use either. `target` is `host:port` of a site with TLS 1.3 that is not behind the same
 //! censor; it is asked when the bridge starts, and a site that cannot be imitated is an error then.
 //!
-//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?}`. `user` is a UUID.
+//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?, "flow"?}`. `user` is a
+//! UUID.
+//!
+//! # Datagrams
+//!
+//! As XUDP both ways: frames of mux.cool, session 0, each with its peer. The server takes VLESS UDP as well, whose
+//! datagrams have one peer. The longest datagram that is sent has 8,192 bytes, as Xray takes no longer ones. An
+//! association ends with its stream: the id under which Xray would let it live on is passed over.
 //!
 //! # Links
 //!
@@ -32,8 +40,8 @@
 //!
 //! # What is not built
 //!
-//! The flow `xtls-rprx-vision`, datagrams (VLESS UDP and XUDP), a mux over few carriers, the spider that walks the site when
-//! the certificate turns out to be the site's.
+//! A mux over few carriers (of mux.cool only XUDP's session is spoken), splicing in the kernel for a Vision direction
+//! below TLS, the spider that walks the site when the certificate turns out to be the site's.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -72,7 +80,8 @@ impl Reality {
     /// The transport.
     pub const fn new() -> Self {
         let summary = "a browser's visit to a well-known site; strangers get the site itself";
-        let descriptor = Descriptor::new(ID, summary, ChannelKinds::STREAM, Roles::Both, Addressing::Proxy);
+        let channels = ChannelKinds { datagram: true, ..ChannelKinds::STREAM };
+        let descriptor = Descriptor::new(ID, summary, channels, Roles::Both, Addressing::Proxy);
         // Which site is imitated is the operator's choice.
         Self { descriptor: descriptor.with_schemes(&[link::SCHEME]).for_operators() }
     }

@@ -5,7 +5,8 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     ID,
-    config::{self, ClientConfig, Fingerprint, encode_key, render_uuid},
+    config::{ClientConfig, ClientFields, Fingerprint, encode_key, render_uuid},
+    vless::Flow,
 };
 
 /// The scheme, without `://`.
@@ -39,15 +40,16 @@ pub(crate) fn parse(link: &str) -> Result<Spec, ConfigError> {
         _ => Fingerprint::Chromium,
     };
     let verify = (!fields.verify.is_empty()).then_some(fields.verify.as_str());
-    let params = config::client_params(
-        &fields.server_name,
-        &fields.public_key,
-        &fields.short_id,
-        url.username(),
+    let params = ClientFields {
+        server_name: &fields.server_name,
+        public_key: &fields.public_key,
+        short_id: &fields.short_id,
+        user: url.username(),
         fingerprint,
-        verify,
-    );
-    let spec = Spec::new(ID, endpoint, params)?;
+        mldsa65_verify: verify,
+        flow: fields.flow,
+    };
+    let spec = Spec::new(ID, endpoint, params.params())?;
     // Whatever is wrong with a key is said now, not at the first dial.
     ClientConfig::from_spec(&spec)?;
     Ok(spec)
@@ -60,6 +62,7 @@ struct Fields {
     short_id: String,
     fingerprint: String,
     verify: String,
+    flow: Flow,
 }
 
 impl Fields {
@@ -73,8 +76,9 @@ impl Fields {
                 "encryption" if !matches!(&*value, "none" | "") => {
                     return Err(bad("encryption", "VLESS encryption is not spoken here"));
                 }
-                "flow" if !value.is_empty() => {
-                    return Err(bad("flow", "the flow xtls-rprx-vision is not spoken here yet"));
+                "flow" => {
+                    fields.flow = Flow::of(&value)
+                        .ok_or_else(|| bad("flow", "of all flows only xtls-rprx-vision is spoken here"))?;
                 }
                 "sni" => fields.server_name = value.into_owned(),
                 "pbk" => fields.public_key = value.into_owned(),
@@ -105,6 +109,9 @@ pub(crate) fn render(config: &ClientConfig, server: &HostPort, name: &str) -> Se
         .append_pair("fp", config.fingerprint.name())
         .append_pair("pbk", &encode_key(&config.public_key))
         .append_pair("sid", &short_id);
+    if config.flow != Flow::Plain {
+        query.append_pair("flow", config.flow.name());
+    }
     if let Some(verify) = &config.ml_dsa_65 {
         query.append_pair("pqv", &encode_key(verify));
     }

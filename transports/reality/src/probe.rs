@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     client::{Progress, RealityClient},
-    vless::{Command, Request, stream::VlessStream},
+    vless::Command,
 };
 
 /// What the probe says to the bridge. Any answer at all proves the user.
@@ -34,15 +34,7 @@ pub(crate) async fn probe(client: &RealityClient, cx: &Cx) -> ProbeReport {
         }
     };
     report.steps.push(ProbeStep::new("tls", Ok(progress.elapsed())));
-    let request = Request {
-        user: *client.config.user.expose(),
-        flow: String::new(),
-        command: Command::Tcp,
-        address: Target::Bridge.to_address(),
-    };
-    let mut head = Vec::new();
-    request.encode(&mut head);
-    let stream = Box::new(VlessStream::dialled(Box::new(tls), head));
+    let stream = client.stream(tls, Command::Tcp, Target::Bridge.to_address(), &cx.net);
     report.steps.push(ProbeStep::new("user", ask(stream, cx).await));
     report
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use aws_lc_rs::signature::Ed25519KeyPair;
+use commucat_mimic::Responder;
 use commucat_transport_api::{
     AcceptError, Accepted, BoxFuture, BoxStream, Channel, ConfigError, ConfigProblem, Cx, HostPort, Incoming,
     ListenError, Listener, Net, Server, Spec, StreamPort, Target, User, UserTable,
@@ -26,7 +27,10 @@ use crate::{
     target::{self, Class, Profile, TargetError},
     tls::TlsStream,
     users::Users,
-    vless::{Command, MAX_REQUEST_BYTES, Request, stream::VlessStream},
+    vless::{
+        Command, Flow, MAX_REQUEST_BYTES, Request, datagrams::VlessDatagrams, stream::VlessStream,
+        vision::stream::VisionStream,
+    },
 };
 
 /// A request must be complete this long after the handshake.
@@ -170,13 +174,13 @@ impl Incoming for TcpIncoming {
                 return Err(AcceptError::Limit("connections in their handshake"));
             };
             let stream = Meeting::new(io, Arc::clone(&shared), slot).run().await?;
-            accept(Box::new(stream), &shared).await
+            accept(stream, &shared).await
         })
     }
 }
 
 /// Reads the request inside.
-async fn accept(mut stream: BoxStream, shared: &Shared) -> Result<Accepted, AcceptError> {
+async fn accept(mut stream: TlsStream<Responder>, shared: &Shared) -> Result<Accepted, AcceptError> {
     let mut bytes = Vec::new();
     let reading = read_request(&mut stream, &mut bytes);
     let request = within(&*shared.net, REQUEST_TIME, reading)
@@ -187,16 +191,45 @@ async fn accept(mut stream: BoxStream, shared: &Shared) -> Result<Accepted, Acce
     if shared.users.is_full() {
         return Err(AcceptError::Limit("channels of the bridge"));
     }
-    let (Command::Tcp, Some(address), "") = (request.command, request.address, request.flow.as_str()) else {
-        return Err(AcceptError::Io(io::ErrorKind::Unsupported.into()));
+    let (channel, target) = open(stream, request, bytes, &shared.net).map_err(AcceptError::Io)?;
+    Ok(Accepted::new(channel, target).with_user(Some(user)))
+}
+
+/// What the request asks for, over the stream whose bytes behind the request are `ahead`.
+fn open(
+    mut stream: TlsStream<Responder>,
+    request: Request,
+    ahead: Vec<u8>,
+    net: &Arc<dyn Net>,
+) -> io::Result<(Channel, Target)> {
+    let flow = Flow::of(&request.flow).ok_or(io::ErrorKind::Unsupported)?;
+    let stream: BoxStream = match flow {
+        Flow::Plain => {
+            stream.open_all();
+            Box::new(VlessStream::accepted(Box::new(stream), ahead))
+        }
+        Flow::Vision | Flow::VisionUdp443 => {
+            Box::new(VisionStream::accepted(stream, &ahead, request.user, net)?)
+        }
     };
-    let stream = VlessStream::accepted(stream, bytes);
-    let target = Target::from_address(address);
-    Ok(Accepted::new(Channel::Stream(Box::new(stream)), target).with_user(Some(user)))
+    match (request.command, request.address) {
+        (Command::Tcp, Some(address)) => Ok((Channel::Stream(stream), Target::from_address(address))),
+        (Command::Mux, _) => {
+            Ok((Channel::Datagrams(Box::new(VlessDatagrams::xudp(stream, false))), Target::Datagrams))
+        }
+        // Vision has no framing of its own for datagrams.
+        (Command::Udp, Some(peer)) if flow == Flow::Plain => {
+            Ok((Channel::Datagrams(Box::new(VlessDatagrams::fixed(stream, peer))), Target::Datagrams))
+        }
+        (Command::Tcp | Command::Udp, _) => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// Reads until the request is whole; what came behind it stays in `bytes`.
-async fn read_request(stream: &mut BoxStream, bytes: &mut Vec<u8>) -> Result<Request, AcceptError> {
+async fn read_request(
+    stream: &mut TlsStream<Responder>,
+    bytes: &mut Vec<u8>,
+) -> Result<Request, AcceptError> {
     loop {
         let mut rest = bytes.as_slice();
         let decoded = Request::decode(&mut rest).map_err(|_error| AcceptError::Unauthenticated)?;

@@ -1,5 +1,8 @@
 //! A TLS engine on a carrier stream, as a byte stream.
 
+#[cfg(test)]
+pub(crate) mod pair;
+
 use std::{
     fmt, io,
     pin::Pin,
@@ -32,6 +35,10 @@ pub(crate) trait Engine: fmt::Debug + Send + Unpin + 'static {
     fn close(&mut self) -> Result<(), Error>;
     /// Whether the peer ended its direction.
     fn peer_closed(&mut self) -> bool;
+    /// Whether to stop behind each record that held bytes.
+    fn set_stepwise(&mut self, stepwise: bool);
+    /// What arrived and was not opened.
+    fn take_undecrypted(&mut self) -> Vec<u8>;
 }
 
 /// A client engine, with the time that tickets of a tunnel do not need.
@@ -75,6 +82,14 @@ impl Engine for ClientEngine {
     fn peer_closed(&mut self) -> bool {
         self.closed
     }
+
+    fn set_stepwise(&mut self, stepwise: bool) {
+        self.client.set_stepwise(stepwise);
+    }
+
+    fn take_undecrypted(&mut self) -> Vec<u8> {
+        self.client.take_undecrypted()
+    }
 }
 
 impl Engine for Responder {
@@ -100,6 +115,14 @@ impl Engine for Responder {
 
     fn peer_closed(&mut self) -> bool {
         self.is_closed()
+    }
+
+    fn set_stepwise(&mut self, stepwise: bool) {
+        Self::set_stepwise(self, stepwise);
+    }
+
+    fn take_undecrypted(&mut self) -> Vec<u8> {
+        Self::take_undecrypted(self)
     }
 }
 
@@ -140,6 +163,11 @@ pub(crate) struct TlsStream<E> {
     taken: usize,
     ended: bool,
     closing: bool,
+    /// The engine stops behind each record that holds bytes, and may keep more of them unopened.
+    stepwise: bool,
+    unopened: bool,
+    /// Our direction goes on below TLS: the engine says nothing more.
+    below: bool,
 }
 
 impl<E: Engine> TlsStream<E> {
@@ -152,14 +180,84 @@ impl<E: Engine> TlsStream<E> {
             taken: 0,
             ended: false,
             closing: false,
+            stepwise: false,
+            unopened: false,
+            below: false,
+        }
+    }
+
+    /// The same, opening one record at a time until [`Self::open_all`].
+    pub(crate) fn stepwise(io: BoxStream, mut engine: E) -> Self {
+        engine.set_stepwise(true);
+        // What came with the end of the handshake may wait in there.
+        Self { stepwise: true, unopened: true, ..Self::new(io, engine) }
+    }
+
+    /// Opens whatever comes from here on.
+    pub(crate) fn open_all(&mut self) {
+        self.engine.set_stepwise(false);
+        self.stepwise = false;
+    }
+
+    /// The bytes of the record that was opened last, after [`Self::poll_plaintext`] said that there are some.
+    pub(crate) fn take_plaintext(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(self.engine.plaintext());
+        bytes.drain(..std::mem::take(&mut self.taken).min(bytes.len()));
+        bytes
+    }
+
+    /// The peer goes on below TLS: what arrived of that already. The rest comes from [`Self::carrier`].
+    pub(crate) fn read_below(&mut self) -> Vec<u8> {
+        self.inbox = Vec::new();
+        self.engine.take_undecrypted()
+    }
+
+    /// We go on below TLS, once [`Self::poll_sent`] said that what was sealed has left.
+    pub(crate) const fn write_below(&mut self) {
+        self.below = true;
+    }
+
+    /// The stream below.
+    pub(crate) fn carrier(&mut self) -> Pin<&mut BoxStream> {
+        Pin::new(&mut self.io)
+    }
+
+    /// Waits until there is room for sealed bytes.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.outbox.waiting() < MAX_OUTBOX_BYTES {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_sent(cx)
+    }
+
+    /// Seals bytes as records of their own, to leave with the next [`Self::poll_sent`].
+    pub(crate) fn seal(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.engine.seal(bytes, &mut self.outbox.bytes).map_err(broken)
+    }
+
+    /// Waits until what was sealed has left.
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outbox.poll_drain(cx, &mut self.io)
+    }
+
+    fn collect_engine(&mut self) {
+        if self.below {
+            // An answer to a KeyUpdate, an alert: there is nowhere to say it.
+            self.engine.transmit(&mut Vec::new());
+        } else {
+            self.engine.transmit(&mut self.outbox.bytes);
         }
     }
 
     /// Reads until there is plaintext or the end: `false` at the end.
-    fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(crate) fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if self.engine.plaintext().len() > self.taken {
                 return Poll::Ready(Ok(true));
+            }
+            if std::mem::take(&mut self.unopened) {
+                self.open(cx, 0)?;
+                continue;
             }
             if self.ended || self.engine.peer_closed() {
                 return Poll::Ready(Ok(false));
@@ -181,14 +279,20 @@ impl<E: Engine> TlsStream<E> {
                 // Without close_notify somebody may have cut the stream.
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
-            let result = self.engine.input(self.inbox.get(..count).unwrap_or_default());
-            self.engine.transmit(&mut self.outbox.bytes);
-            if self.outbox.waiting() > 0 {
-                // What the engine says by itself is small; the next write carries what does not fit now.
-                let _sent = self.outbox.poll_drain(cx, &mut self.io)?;
-            }
-            result.map_err(broken)?;
+            self.open(cx, count)?;
         }
+    }
+
+    /// Hands that many bytes of the inbox to the engine.
+    fn open(&mut self, cx: &mut Context<'_>, count: usize) -> io::Result<()> {
+        let result = self.engine.input(self.inbox.get(..count).unwrap_or_default());
+        self.unopened = self.stepwise && !self.engine.plaintext().is_empty();
+        self.collect_engine();
+        if self.outbox.waiting() > 0 {
+            // What the engine says by itself is small; the next write carries what does not fit now.
+            let _sent = self.outbox.poll_drain(cx, &mut self.io)?;
+        }
+        result.map_err(broken)
     }
 }
 
@@ -234,14 +338,14 @@ impl<E: Engine> AsyncWrite for TlsStream<E> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.engine.transmit(&mut this.outbox.bytes);
+        this.collect_engine();
         ready!(this.outbox.poll_drain(cx, &mut this.io))?;
         Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !std::mem::replace(&mut this.closing, true) {
+        if !this.below && !std::mem::replace(&mut this.closing, true) {
             this.engine.close().map_err(broken)?;
             this.engine.transmit(&mut this.outbox.bytes);
         }

@@ -1,11 +1,15 @@
 //! VLESS: the request that stands at the head of a stream, and the answer's head. No cryptography of its own.
 
+pub(crate) mod datagrams;
 pub(crate) mod stream;
+pub(crate) mod vision;
+mod xudp;
 
 use std::net::IpAddr;
 
 use bytes::{Buf as _, BufMut as _};
 use commucat_transport_api::{Host, HostPort};
+use serde::Deserialize;
 
 /// The only version there is.
 const VERSION: u8 = 0;
@@ -16,6 +20,45 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 1 + UUID_BYTES + 1 + 255 + 1 + 2 + 1
 
 /// The flow whose inner TLS goes past the outer one.
 pub(crate) const VISION: &str = "xtls-rprx-vision";
+
+/// How the bytes of a stream are framed. The second Vision says in links that UDP to port 443 may be carried; on the wire it
+/// is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum Flow {
+    #[default]
+    #[serde(rename = "")]
+    Plain,
+    #[serde(rename = "xtls-rprx-vision")]
+    Vision,
+    #[serde(rename = "xtls-rprx-vision-udp443")]
+    VisionUdp443,
+}
+
+impl Flow {
+    /// As links and parameters write it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Vision => VISION,
+            Self::VisionUdp443 => "xtls-rprx-vision-udp443",
+        }
+    }
+
+    /// As requests write it.
+    pub(crate) const fn on_wire(self) -> &'static str {
+        if self.is_vision() { VISION } else { "" }
+    }
+
+    /// Whether there are blocks and padding.
+    pub(crate) const fn is_vision(self) -> bool {
+        matches!(self, Self::Vision | Self::VisionUdp443)
+    }
+
+    /// The flow of that name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        [Self::Plain, Self::Vision, Self::VisionUdp443].into_iter().find(|flow| flow.name() == name)
+    }
+}
 
 /// What a stream is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

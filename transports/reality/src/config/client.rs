@@ -5,7 +5,10 @@ use commucat_transport_api::{ConfigError, ConfigProblem, Host, Secret, Spec};
 use serde::Deserialize;
 
 use super::text::{bad, decode_key, parse_short_id, parse_uuid};
-use crate::{auth::SHORT_ID_BYTES, vless::UUID_BYTES};
+use crate::{
+    auth::SHORT_ID_BYTES,
+    vless::{Flow, UUID_BYTES},
+};
 
 /// Bytes of an ML-DSA-65 public key (FIPS 204).
 const ML_DSA_65_PUBLIC_BYTES: usize = 1952;
@@ -53,6 +56,8 @@ struct ClientForm {
     fingerprint: Fingerprint,
     #[serde(default)]
     mldsa65_verify: Option<String>,
+    #[serde(default)]
+    flow: Flow,
 }
 
 /// A dialling end, valid.
@@ -65,6 +70,7 @@ pub(crate) struct ClientConfig {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) template: Template,
     pub(crate) ml_dsa_65: Option<Vec<u8>>,
+    pub(crate) flow: Flow,
 }
 
 impl ClientConfig {
@@ -86,29 +92,41 @@ impl ClientConfig {
             fingerprint: form.fingerprint,
             template: form.fingerprint.template()?,
             server_name: form.server_name,
+            flow: form.flow,
             ml_dsa_65,
         })
     }
 }
 
-/// The parameters of a client, as they stand in a spec. Hold a secret.
-pub(crate) fn params(
-    server_name: &str,
-    public_key: &str,
-    short_id: &str,
-    user: &str,
-    fingerprint: Fingerprint,
-    mldsa65_verify: Option<&str>,
-) -> serde_json::Value {
-    let mut params = serde_json::json!({
-        "server_name": server_name,
-        "public_key": public_key,
-        "short_id": short_id,
-        "user": user,
-        "fingerprint": fingerprint.name(),
-    });
-    if let (Some(verify), Some(object)) = (mldsa65_verify, params.as_object_mut()) {
-        object.insert("mldsa65_verify".to_owned(), verify.into());
+/// What the parameters of a client are written from.
+#[derive(Debug)]
+pub(crate) struct ClientFields<'a> {
+    pub(crate) server_name: &'a str,
+    pub(crate) public_key: &'a str,
+    pub(crate) short_id: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) mldsa65_verify: Option<&'a str>,
+    pub(crate) flow: Flow,
+}
+
+impl ClientFields<'_> {
+    /// The parameters, as they stand in a spec. Hold a secret.
+    pub(crate) fn params(&self) -> serde_json::Value {
+        let mut params = serde_json::json!({
+            "server_name": self.server_name,
+            "public_key": self.public_key,
+            "short_id": self.short_id,
+            "user": self.user,
+            "fingerprint": self.fingerprint.name(),
+        });
+        let Some(object) = params.as_object_mut() else { return params };
+        if let Some(verify) = self.mldsa65_verify {
+            object.insert("mldsa65_verify".to_owned(), verify.into());
+        }
+        if self.flow != Flow::Plain {
+            object.insert("flow".to_owned(), self.flow.name().into());
+        }
+        params
     }
-    params
 }

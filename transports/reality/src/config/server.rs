@@ -11,10 +11,13 @@ use commucat_transport_api::{ConfigError, ConfigProblem, HostPort, Secret, Spec,
 use serde::Deserialize;
 
 use super::{
-    Fingerprint, client, encode_key, render_uuid,
+    ClientFields, Fingerprint, encode_key, render_uuid,
     text::{bad, decode_key, parse_short_id},
 };
-use crate::{auth::SHORT_ID_BYTES, vless};
+use crate::{
+    auth::SHORT_ID_BYTES,
+    vless::{self, Flow},
+};
 
 /// Seconds that a client's clock may be off, unless `max_time_diff_s` says otherwise. Replays are remembered as long.
 const DEFAULT_MAX_TIME_DIFF_SECONDS: u32 = 120;
@@ -40,6 +43,9 @@ struct ServerForm {
     /// The browser that our own clients are told to be.
     #[serde(default)]
     fingerprint: Fingerprint,
+    /// The flow that our own clients are told to use. Every user may use either.
+    #[serde(default)]
+    flow: Flow,
 }
 
 /// A listening end, valid.
@@ -55,6 +61,7 @@ pub(crate) struct ServerConfig {
     public_key: String,
     first_short_id: String,
     fingerprint: Fingerprint,
+    flow: Flow,
 }
 
 impl ServerConfig {
@@ -88,6 +95,7 @@ impl ServerConfig {
             min_version: form.min_client_version.as_deref().map_or(Ok([0; 3]), parse_version)?,
             ml_dsa_65: form.mldsa65_seed.map(|seed| ml_dsa_65(&seed)).transpose()?,
             fingerprint: form.fingerprint,
+            flow: form.flow,
         })
     }
 
@@ -96,14 +104,16 @@ impl ServerConfig {
         let name = self.server_names.first().ok_or_else(|| bad("server_names", "there is none"))?;
         let uuid = Secret::new(render_uuid(&vless::uuid_of(user.secret.expose())));
         let verify = self.ml_dsa_65.as_ref().map(|key| encode_key(key.public_key().as_ref()));
-        Ok(client::params(
-            name,
-            &self.public_key,
-            &self.first_short_id,
-            uuid.expose(),
-            self.fingerprint,
-            verify.as_deref(),
-        ))
+        let fields = ClientFields {
+            server_name: name,
+            public_key: &self.public_key,
+            short_id: &self.first_short_id,
+            user: uuid.expose(),
+            fingerprint: self.fingerprint,
+            mldsa65_verify: verify.as_deref(),
+            flow: self.flow,
+        };
+        Ok(fields.params())
     }
 }
 

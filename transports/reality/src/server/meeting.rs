@@ -80,7 +80,7 @@ impl Meeting {
             .await
             .ok_or(AcceptError::Limit("time for the handshake"))?
             .map_err(AcceptError::Io)?;
-        Ok(TlsStream::new(self.client, responder))
+        Ok(TlsStream::stepwise(self.client, responder))
     }
 
     /// Passes every byte on while it is not known whose the connection is.
@@ -173,6 +173,8 @@ impl Meeting {
     async fn finish(&mut self, responder: &mut Responder, client: &Client) -> io::Result<()> {
         let mut wire = Vec::new();
         responder.poll_transmit(&mut wire);
+        // What comes with the client's Finished may end below TLS.
+        responder.set_stepwise(true);
         self.client.write_all(&wire).await?;
         self.client.flush().await?;
         let mut chunk = [0; READ_BYTES];

@@ -21,6 +21,19 @@ fn a_link_is_read_and_written() {
 }
 
 #[test]
+fn the_flow_of_a_link_is_kept() {
+    for flow in ["xtls-rprx-vision", "xtls-rprx-vision-udp443"] {
+        let spec = Reality::new().parse_link(&LINK.replace("&spx", &format!("&flow={flow}&spx"))).unwrap();
+        assert_eq!(spec.params["flow"], flow);
+        let written = Reality::new().client(&spec).unwrap().link("").unwrap();
+        assert!(written.expose().contains(&format!("&flow={flow}")), "{}", written.expose());
+        assert_eq!(Reality::new().parse_link(written.expose()).unwrap().params["flow"], flow);
+    }
+    let plain = Reality::new().parse_link(LINK).unwrap();
+    assert_eq!(plain.params.get("flow"), None);
+}
+
+#[test]
 fn what_is_not_spoken_is_said() {
     let change = |from: &str, to: &str| {
         let error = Reality::new().parse_link(&LINK.replace(from, to)).unwrap_err();
@@ -29,7 +42,7 @@ fn what_is_not_spoken_is_said() {
     assert_eq!(change("type=tcp", "type=xhttp"), "type");
     assert_eq!(change("security=reality", "security=tls"), "security");
     assert_eq!(change("encryption=none", "encryption=mlkem768x25519plus.native"), "encryption");
-    assert_eq!(change("&spx", "&flow=xtls-rprx-vision&spx"), "flow");
+    assert_eq!(change("&spx", "&flow=xtls-rprx-direct&spx"), "flow");
     assert_eq!(change("pbk=Cwrp", "pbk=C"), "public_key");
     assert_eq!(change(":443", ""), "server");
     assert_eq!(change("b831381d", "b83"), "user");

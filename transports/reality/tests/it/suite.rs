@@ -28,6 +28,7 @@ async fn passes_over_loopback() {
         json!({}),
         json!({"mldsa65_seed": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}),
         json!({"fingerprint": "firefox"}),
+        json!({"flow": "xtls-rprx-vision"}),
     ];
     let runs = variants.into_iter().map(|more| {
         let fixture = Fixture::over(Arc::new(Reality::new()), Arc::clone(&net), cover()).unwrap();
