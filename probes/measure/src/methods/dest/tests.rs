@@ -7,7 +7,7 @@ use std::{
 };
 
 use commucat_net::SystemNet;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -20,7 +20,12 @@ struct Identity {
 }
 
 fn identity() -> Identity {
+    identity_of("one authority")
+}
+
+fn identity_of(authority: &str) -> Identity {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, authority);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
@@ -114,7 +119,7 @@ async fn what_no_bridge_can_copy_is_unsuitable() {
         assert_eq!(report.reasons[0].weight, Suitability::Unsuitable, "the heaviest comes first");
     }
     let stranger = openssl(dir.path(), &identity, &[]).await;
-    let report = look_at(stranger.1, &config(&self::identity())).await;
+    let report = look_at(stranger.1, &config(&identity_of("another authority"))).await;
     assert!(says(&report, "certificate does not hold: nobody known signed it"), "{report:#?}");
 }
 
