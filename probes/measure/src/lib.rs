@@ -25,9 +25,7 @@ pub mod watch;
 pub use methods::{
     MethodError,
     bridge::{BridgeConfig, BridgeError, BridgeReport, ClassCount, Impression, Surroundings, bridge},
-    dest::{
-        DestConfig, DestError, DestFacts, DestReason, DestReport, HOSTS_MAX, Suitability, dest,
-    },
+    dest::{DestConfig, DestError, DestFacts, DestReason, DestReport, HOSTS_MAX, Suitability, dest},
     transport::{DatagramLoss, Moved, Times, TransportConfig, TransportReport, transport},
 };
 pub use progress::{Event, Progress};

@@ -322,6 +322,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_valid_and_shows_every_key() {
+        let text = include_str!("../../../configs/probe-targets.toml");
+        let targets = Targets::parse(text).unwrap();
+        assert!(targets.server(ServerKind::Domestic).is_some());
+        assert_eq!(targets.consent, Consent::default(), "nothing risky unless somebody says so");
+        let written = toml::to_string(&targets).unwrap();
+        let keys = written.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+        // `lab` is for the lab alone.
+        for key in keys.filter(|key| *key != "lab") {
+            assert!(text.contains(key), "the example lacks {key}");
+        }
+    }
+
+    #[test]
     fn targets_survive_writing() {
         let targets = Targets::parse(GOOD).unwrap();
         let again = Targets::parse(&toml::to_string(&targets).unwrap()).unwrap();

@@ -126,9 +126,9 @@ impl Groups {
 
     /// The exact limit: the number that was answered first is a guess, which a search with fresh names confirms.
     async fn search(&mut self, condition: &Condition, guess: u16, most: u16) -> Option<f64> {
-        let mut search = Bisection::new(u64::from(guess.max(1)), u64::from(most));
-        search.record(u64::from(most), false);
-        let mut next = Some(u64::from(guess.max(1)));
+        let guess = guess.max(1);
+        let mut search = Bisection::new(u64::from(guess), u64::from(most));
+        let mut next = search.next();
         while let Some(size) = next.and_then(|size| u16::try_from(size).ok()) {
             if Instant::now() >= self.until {
                 return None;

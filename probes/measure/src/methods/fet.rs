@@ -24,7 +24,7 @@ use crate::{
 /// Probability with which the blocker known to do this acts (Wu et al. 2023).
 const BLOCKED_SHARE: f64 = 0.263;
 /// Flows at a time. None shares a port with another.
-const CONCURRENCY: usize = 6;
+const CONCURRENCY: usize = 10;
 /// Most flows with random bytes.
 const TRIALS_MAX: usize = 48;
 /// Most flows of a control.

@@ -1,4 +1,5 @@
-//! Slowed flows: the rate with a name believed blocked, and with an innocent one, from the same server, in turns.
+//! Slowed flows: the rate with a name believed blocked and with an innocent one, from the same server, beside each
+//! other and repeated.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,24 +51,24 @@ pub(crate) async fn run(bench: &Arc<Bench>, until: Instant, quick: bool) -> Resu
     }
     let mut outcome = Outcome::default();
     let (mut suspect, mut control) = (Vec::new(), Vec::new());
+    let (bytes, time) = if quick { (QUICK_BYTES, QUICK_TIME) } else { (FULL_BYTES, FULL_TIME) };
     for _turn in 0..TURNS {
-        for name in [NameClass::Innocent, NameClass::Blocked] {
-            let (bytes, time) = if quick { (QUICK_BYTES, QUICK_TIME) } else { (FULL_BYTES, FULL_TIME) };
-            let Some(transfer) = perform(bench, name, bytes, time, until, &mut outcome).await else {
-                return Ok(outcome);
-            };
-            if transfer.failure.is_some() {
-                // Stopped, not slowed: that is another subtest's observation.
-                outcome.observations.transfers.push(transfer);
-                return Ok(outcome);
-            }
-            let rate = rate(&transfer, Duration::ZERO);
-            if name == NameClass::Blocked {
-                suspect.extend(rate)
-            } else {
-                control.extend(rate)
-            }
-            outcome.observations.transfers.push(transfer);
+        // Beside each other, so that both meet the same network.
+        let (innocent, blocked) = tokio::join!(
+            perform(bench, NameClass::Innocent, bytes, time, until),
+            perform(bench, NameClass::Blocked, bytes, time, until),
+        );
+        let (Some(innocent), Some(blocked)) = (innocent, blocked) else {
+            outcome.cut = Instant::now() >= until;
+            return Ok(outcome);
+        };
+        // Stopped, not slowed: that is another subtest's observation.
+        let stopped = innocent.failure.is_some() || blocked.failure.is_some();
+        control.extend(rate(&innocent, Duration::ZERO));
+        suspect.extend(rate(&blocked, Duration::ZERO));
+        outcome.observations.transfers.extend([innocent, blocked]);
+        if stopped {
+            return Ok(outcome);
         }
     }
     let Some(ratio) = stats::ratio_of_medians(&suspect, &control, &mut bench.rng()) else {
@@ -90,8 +91,9 @@ pub(crate) async fn run(bench: &Arc<Bench>, until: Instant, quick: bool) -> Resu
 async fn measure_what_is_left(bench: &Arc<Bench>, until: Instant, outcome: &mut Outcome) {
     let mut rates = Vec::new();
     for _repeat in 0..RATE_REPEATS {
-        let transfer = perform(bench, NameClass::Blocked, RATE_BYTES, RATE_TIME, until, outcome).await;
+        let transfer = perform(bench, NameClass::Blocked, RATE_BYTES, RATE_TIME, until).await;
         let Some(transfer) = transfer else {
+            outcome.cut = Instant::now() >= until;
             break;
         };
         rates.extend(rate(&transfer, RATE_WARMUP));
@@ -114,7 +116,6 @@ async fn perform(
     amount: u64,
     time: Duration,
     until: Instant,
-    outcome: &mut Outcome,
 ) -> Option<Transfer> {
     let order = Order {
         condition: condition(name),
@@ -123,17 +124,9 @@ async fn perform(
         amount,
         at_most: Some(time),
     };
-    match tokio::time::timeout_at(until, transfer::perform(bench, &order)).await {
-        Ok(transfer) => {
-            let transfer = transfer?;
-            bench.progress.event(&Event::Transfer(&transfer));
-            Some(transfer)
-        }
-        Err(_elapsed) => {
-            outcome.cut = true;
-            None
-        }
-    }
+    let transfer = tokio::time::timeout_at(until, transfer::perform(bench, &order)).await.ok()??;
+    bench.progress.event(&Event::Transfer(&transfer));
+    Some(transfer)
 }
 
 const fn condition(name: NameClass) -> Condition {

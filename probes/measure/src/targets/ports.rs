@@ -1,4 +1,4 @@
-//! Lists of ports: `[443, "20000-20063"]`.
+//! Lists of ports: `[443, "20000-20063"]`, or `"443,20000-20063"`.
 
 use std::fmt;
 
@@ -78,25 +78,43 @@ pub(crate) const fn class_of(port: u16) -> PortClass {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
+enum Form {
+    List(Vec<Entry>),
+    Port(u16),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
 enum Entry {
     Port(u16),
-    Range(String),
+    Text(String),
 }
 
 impl<'de> Deserialize<'de> for Ports {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut all = Vec::new();
-        for entry in Vec::<Entry>::deserialize(deserializer)? {
-            let (first, last) = match entry {
-                Entry::Port(port) => (port, port),
-                Entry::Range(text) => range(&text).ok_or(PortError::Text(text)).map_err(D::Error::custom)?,
-            };
-            if all.len() + usize::from(last.saturating_sub(first)) >= PORTS_MAX {
-                return Err(D::Error::custom(PortError::TooMany));
+        let entries = match Form::deserialize(deserializer)? {
+            Form::List(entries) => entries,
+            Form::Port(port) => vec![Entry::Port(port)],
+            Form::Text(text) => vec![Entry::Text(text)],
+        };
+        let mut ranges = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Port(port) => ranges.push((port, port)),
+                Entry::Text(text) => {
+                    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                        let range = range(part).ok_or_else(|| PortError::Text(part.to_owned()));
+                        ranges.push(range.map_err(D::Error::custom)?);
+                    }
+                }
             }
-            all.extend(first..=last);
         }
-        Self::new(all).map_err(D::Error::custom)
+        let count = ranges.iter().map(|(first, last)| usize::from(last - first) + 1).sum::<usize>();
+        if count > PORTS_MAX {
+            return Err(D::Error::custom(PortError::TooMany));
+        }
+        Self::new(ranges.into_iter().flat_map(|(first, last)| first..=last)).map_err(D::Error::custom)
     }
 }
 
@@ -122,5 +140,37 @@ impl Serialize for Ports {
 impl fmt::Debug for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Serialize)]
+    struct Holder {
+        ports: Ports,
+    }
+
+    fn read(text: &str) -> Result<Ports, toml::de::Error> {
+        toml::from_str::<Holder>(&format!("ports = {text}")).map(|holder| holder.ports)
+    }
+
+    #[test]
+    fn lists_are_read_in_every_form() {
+        let all = [443, 80, 2000, 2001, 2002];
+        for text in [r#"[443, 80, "2000-2002"]"#, r#""443,80, 2000-2002""#, r#"["443, 80", "2000-2002", 80]"#]
+        {
+            assert_eq!(read(text).unwrap().iter().collect::<Vec<_>>(), all, "{text}");
+        }
+        assert_eq!(read("443").unwrap().len(), 1);
+        assert!(read("[]").unwrap().is_empty() && read(r#""""#).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for text in ["[0]", r#""2002-2000""#, r#"["http"]"#, "[65536]", r#""1-65535""#, "true"] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 }

@@ -53,12 +53,17 @@ impl Arm {
     }
 }
 
+/// Which arm, which of its trials, and what came of it.
+type Ended = (usize, usize, Option<Trial>);
+
 struct Running {
     arm: Arm,
     test: Sprt,
-    trials: Vec<Trial>,
-    begun: usize,
-    in_flight: usize,
+    /// By their order of beginning; `None` while one goes on. The test takes them up in this order: failures take
+    /// longer than successes, so in the order of ending the successes would come first and decide.
+    trials: Vec<Option<Trial>>,
+    /// How many of them the test has taken up.
+    tested: usize,
     exhausted: bool,
 }
 
@@ -66,8 +71,19 @@ impl Running {
     fn wants_more(&self) -> bool {
         !self.exhausted
             && self.test.decision() == Decision::Open
-            && self.in_flight < self.arm.at_once
-            && self.begun < self.arm.most
+            && self.trials.len() - self.tested < self.arm.at_once
+            && self.trials.len() < self.arm.most
+    }
+
+    /// Lets the test take up what has ended and has nothing unfinished before it.
+    fn test_what_ended(&mut self) {
+        while let Some(Some(trial)) = self.trials.get(self.tested) {
+            // What was already in the air when the test was decided is kept, but decides nothing.
+            if self.test.decision() == Decision::Open {
+                let _decided_so_far = self.test.record(trial.failure.is_some());
+            }
+            self.tested += 1;
+        }
     }
 }
 
@@ -87,12 +103,11 @@ pub(crate) async fn experiment(
             test: Sprt::new(baseline, arm.hypothesis),
             arm,
             trials: Vec::new(),
-            begun: 0,
-            in_flight: 0,
+            tested: 0,
             exhausted: false,
         })
         .collect();
-    let mut tasks: JoinSet<(usize, Option<Trial>)> = JoinSet::new();
+    let mut tasks: JoinSet<Ended> = JoinSet::new();
     let mut cut = false;
     loop {
         begin_some(&mut running, &mut tasks, concurrency, &mut rng);
@@ -103,10 +118,10 @@ pub(crate) async fn experiment(
             cut = true;
             break;
         };
-        if let Some(Ok((at, trial))) = ended
+        if let Some(Ok((at, number, trial))) = ended
             && let Some(arm) = running.get_mut(at)
         {
-            take_up(bench, arm, trial);
+            take_up(bench, arm, number, trial);
         }
     }
     tasks.abort_all();
@@ -114,7 +129,7 @@ pub(crate) async fn experiment(
         decision: one.test.decision(),
         condition: one.arm.condition,
         control: one.arm.control,
-        trials: one.trials,
+        trials: one.trials.into_iter().flatten().collect(),
         baseline,
     });
     (series.collect(), cut)
@@ -122,34 +137,31 @@ pub(crate) async fn experiment(
 
 fn begin_some(
     running: &mut [Running],
-    tasks: &mut JoinSet<(usize, Option<Trial>)>,
+    tasks: &mut JoinSet<Ended>,
     concurrency: usize,
     rng: &mut fastrand::Rng,
 ) {
     while tasks.len() < concurrency {
         let open: Vec<usize> =
             running.iter().enumerate().filter(|(_, one)| one.wants_more()).map(|(at, _)| at).collect();
-        let Some(one) = rng.choice(open).and_then(|at| running.get_mut(at).map(|one| (at, one))) else {
+        let Some((at, one)) = rng.choice(open).and_then(|at| Some((at, running.get_mut(at)?))) else {
             return;
         };
-        let (at, one) = one;
-        one.begun += 1;
-        one.in_flight += 1;
+        let number = one.trials.len();
+        one.trials.push(None);
         let attempt = (one.arm.attempt)(one.arm.condition.clone());
-        tasks.spawn(async move { (at, attempt.await) });
+        tasks.spawn(async move { (at, number, attempt.await) });
     }
 }
 
-fn take_up(bench: &Bench, one: &mut Running, trial: Option<Trial>) {
-    one.in_flight -= 1;
+fn take_up(bench: &Bench, one: &mut Running, number: usize, trial: Option<Trial>) {
     let Some(trial) = trial else {
         one.exhausted = true;
         return;
     };
     bench.progress.event(&Event::Trial { condition: &one.arm.condition, trial: &trial });
-    // What was already in the air when the test was decided is kept, but decides nothing.
-    if one.test.decision() == Decision::Open {
-        let _decided_so_far = one.test.record(trial.failure.is_some());
+    if let Some(place) = one.trials.get_mut(number) {
+        *place = Some(trial);
     }
-    one.trials.push(trial);
+    one.test_what_ended();
 }

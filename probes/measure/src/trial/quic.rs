@@ -1,19 +1,23 @@
-//! Trials with QUIC: a handshake, and one request when it succeeds.
+//! Trials with QUIC: a handshake, and two requests when it succeeds.
 
 use std::{
     net::{SocketAddr, UdpSocket},
     sync::Arc,
+    time::Duration,
 };
 
 use commucat_control::wire;
 use commucat_transport_api::{Phase, Signal};
 use commucat_verdict::observations::{Operation, Trial};
-use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, crypto::rustls::QuicClientConfig};
+use quinn::{
+    ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, crypto::rustls::QuicClientConfig,
+};
+use rustls::crypto::aws_lc_rs::kx_group;
 
 use super::{
     Bench, Carrier, Draft,
     pin::{PinVerifier, pin_of},
-    request::client_config,
+    request::{client_config, request_head},
     signal_of,
     tcp::{Failed, finish},
     unspecified,
@@ -30,10 +34,14 @@ pub(crate) enum PortOrder {
 
 /// First port that needs no privilege.
 const PORT_UNPRIVILEGED: u16 = 1024;
+/// One censor looks at a copy, and acts 70 to 430 ms after it saw a name (gfw-report, USENIX Security 2025).
+const REACTION: Duration = Duration::from_millis(450);
+/// Most bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 4096;
 /// Attempts to find a free source port of the wanted order.
 const BIND_TRIES: u32 = 64;
 
-/// Makes a handshake with this name.
+/// Makes a handshake with this name, and two requests.
 pub(crate) async fn handshake(
     bench: &Arc<Bench>,
     address: SocketAddr,
@@ -81,6 +89,7 @@ async fn steps(
         server.and_then(|server| server.pin).map(|wanted| pin.is_some_and(|pin| pin == wanted));
     seen.pin = pin.map(|pin| pin.to_string());
     let matches = seen.pin_matches;
+    let asked = ask_twice(bench, &connection).await;
     let stats = connection.stats();
     draft.sent(usize::try_from(stats.udp_tx.bytes).unwrap_or(usize::MAX));
     draft.received(usize::try_from(stats.udp_rx.bytes).unwrap_or(usize::MAX));
@@ -89,11 +98,35 @@ async fn steps(
     if matches == Some(false) {
         return Err(fail(draft, Signal::WrongCertificate));
     }
+    asked.map_err(|signal| (Operation::Read, draft.failure(Phase::Data, signal)))
+}
+
+/// Two requests with a pause between: one censor lets the hello pass and drops what follows, after a moment.
+async fn ask_twice(bench: &Bench, connection: &Connection) -> Result<(), Signal> {
+    let server =
+        bench.targets.servers.iter().find(|server| server.address == connection.remote_address().ip());
+    let token = server.and_then(|server| server.token.as_deref());
+    let request = request_head(token, "GET", wire::TIME, None);
+    for pause in [Duration::ZERO, REACTION] {
+        tokio::time::sleep(pause).await;
+        let asking = async {
+            let (mut send, mut receive) = connection.open_bi().await.map_err(|error| quic_signal(&error))?;
+            send.write_all(&request).await.map_err(|_lost| Signal::UnexpectedEof)?;
+            let _finished = send.finish();
+            let answer =
+                receive.read_to_end(ANSWER_BYTES_MAX).await.map_err(|_lost| Signal::UnexpectedEof)?;
+            if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(Signal::UnexpectedBytes) }
+        };
+        tokio::time::timeout(bench.timeout(), asking).await.unwrap_or(Err(Signal::Timeout))?;
+    }
     Ok(())
 }
 
+/// With classical groups only: a post-quantum share would cut the hello into two datagrams, and a censor that reads the
+/// first one alone would find the name in it or not, by chance.
 fn quic_config(verifier: Arc<PinVerifier>, name: bool) -> Option<ClientConfig> {
-    let mut tls = client_config(verifier, name).ok()?;
+    let groups = vec![kx_group::X25519, kx_group::SECP256R1];
+    let mut tls = client_config(verifier, name, Some(groups)).ok()?;
     tls.alpn_protocols = vec![wire::ALPN_H3.to_vec()];
     Some(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).ok()?)))
 }

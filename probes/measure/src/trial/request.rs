@@ -17,7 +17,7 @@ use commucat_dissect::{
 };
 use commucat_transport_api::{Phase, Signal};
 use commucat_verdict::observations::{Operation, Trial};
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{ClientConfig, crypto::SupportedKxGroup, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
@@ -69,7 +69,7 @@ impl Channel {
         let server = bench.targets.servers.iter().find(|server| server.address == address.ip());
         let verifier = Arc::new(PinVerifier::default());
         let fail = |draft: &Draft, signal| (Operation::TlsHandshake, draft.failure(Phase::Handshake, signal));
-        let config = client_config(Arc::clone(&verifier), name.is_some())
+        let config = client_config(Arc::clone(&verifier), name.is_some(), None)
             .map_err(|_unsupported| fail(draft, Signal::Other))?;
         let named = match name {
             Some(name) => {
@@ -244,10 +244,17 @@ pub(crate) fn tls_signal(error: &io::Error) -> Signal {
     }
 }
 
-/// TLS as the library does it, with any certificate: whose it is, the pin says.
-pub(crate) fn client_config(verifier: Arc<PinVerifier>, name: bool) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+/// TLS as the library does it, or with these groups, with any certificate: whose it is, the pin says.
+pub(crate) fn client_config(
+    verifier: Arc<PinVerifier>,
+    name: bool,
+    groups: Option<Vec<&'static dyn SupportedKxGroup>>,
+) -> Result<ClientConfig, rustls::Error> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    if let Some(groups) = groups {
+        provider.kx_groups = groups;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)

@@ -8,6 +8,7 @@ mod curl;
 mod hostile;
 mod openvpn;
 mod places;
+mod profile_verdicts;
 mod quic;
 mod residual;
 mod services;

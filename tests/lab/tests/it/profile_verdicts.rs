@@ -75,14 +75,16 @@ fn measure(chain: &str, seed: u64) -> Run {
     config.seed = seed;
     let lab = Lab::start(config).unwrap();
     let world = World::start(lab.world(), &WorldPlan::default()).unwrap();
-    let config = ProbeConfig::new(targets(world.services().plan()), seed).with_budget(Duration::from_secs(60));
+    let config =
+        ProbeConfig::new(targets(world.services().plan()), seed).with_budget(Duration::from_secs(60));
     let runtime = lab.client().runtime().unwrap();
     runtime.block_on(async move { commucat_measure::quick(config, Arc::new(())).await }).unwrap().unwrap()
 }
 
 /// What was found, without what stays open.
 fn named(run: &Run) -> BTreeSet<String> {
-    let sure = |finding: &&Finding| finding.confidence > Confidence::Open && finding.verdict_id != ids::INCONCLUSIVE;
+    let sure =
+        |finding: &&Finding| finding.confidence > Confidence::Open && finding.verdict_id != ids::INCONCLUSIVE;
     run.findings.iter().filter(sure).map(|finding| finding.verdict_id.to_string()).collect()
 }
 
@@ -94,7 +96,8 @@ fn finding<'a>(run: &'a Run, id: &str) -> Option<&'a Finding> {
 fn wrong(profile: &Profile, run: &Run) -> Vec<String> {
     let named = named(run);
     let ok = |id: &&String| *id != ids::OK;
-    let missing = profile.expected.iter().filter(ok).filter(|id| !named.contains(*id)).map(|id| format!("missed {id}"));
+    let missing =
+        profile.expected.iter().filter(ok).filter(|id| !named.contains(*id)).map(|id| format!("missed {id}"));
     let known = |id: &&String| profile.expected.contains(*id) || profile.also_true.contains(*id);
     let invented = named.iter().filter(|id| !known(id)).map(|id| format!("invented {id}"));
     missing.chain(invented).chain(limits(run)).collect()
@@ -104,7 +107,9 @@ fn wrong(profile: &Profile, run: &Run) -> Vec<String> {
 fn limits(run: &Run) -> Vec<String> {
     let off = |what: &str, measured: Option<Spread>, truth: f64, tolerance: f64| match measured {
         None => Some(format!("{what} was not measured")),
-        Some(spread) if (spread.median - truth).abs() > tolerance => Some(format!("{what}: {spread:?} for {truth}")),
+        Some(spread) if (spread.median - truth).abs() > tolerance => {
+            Some(format!("{what}: {spread:?} for {truth}"))
+        }
         Some(_) => None,
     };
     let packets = finding(run, ids::FLOW_FREEZE_PACKETS)
@@ -144,6 +149,74 @@ fn profile(name: &str) {
     let right = runs - failures.len();
     let enough = if quiet { failures.is_empty() } else { right * 100 >= runs * RIGHT_PERCENT_MIN };
     assert!(enough, "{name}: {right} of {runs} runs right\n{}", failures.join("\n"));
+}
+
+/// A measured limit and what the lab's own is, and by how much they may differ.
+type Limit = (fn(&Finding) -> Option<Spread>, f64, f64);
+
+/// A network with one mechanism alone: exactly that is found, with its limit.
+#[track_caller]
+fn alone(chain: &str, limit: Option<Limit>) {
+    if let Err(missing) = check_privileges() {
+        skip(&format!("no lab here: {missing}"));
+        return;
+    }
+    let profile = Profile::parse(chain).unwrap();
+    let run = measure(chain, 1);
+    let named = named(&run);
+    for id in &profile.expected {
+        assert!(named.contains(id), "{chain}: {id} was missed; {:#?}", run.findings);
+    }
+    let known = |id: &&String| profile.expected.contains(*id) || profile.also_true.contains(*id);
+    assert!(named.iter().all(|id| known(&id)), "{chain}: {named:?}");
+    if let Some((of, truth, tolerance)) = limit {
+        let found = finding(&run, &profile.expected[0]).unwrap();
+        let measured = of(found).unwrap();
+        assert!((measured.median - truth).abs() <= tolerance, "{chain}: {measured:?} for {truth}");
+    }
+}
+
+#[test]
+fn other_counts_of_packets_are_measured() {
+    alone("tspu-l4-25?packets=40", Some((|found| found.thresholds.packets, 40.0, 4.0)));
+}
+
+#[test]
+fn bytes_are_told_from_packets() {
+    alone("tspu-l4-25?bytes=17000", Some((|found| found.thresholds.bytes, 17_000.0, 1_700.0)));
+}
+
+#[test]
+fn other_limits_of_connections_are_measured() {
+    alone("tspu-conn?limit=12", Some((|found| found.thresholds.conns, 12.0, 1.0)));
+}
+
+#[test]
+fn the_rate_that_is_left_is_measured() {
+    alone("throttle-sni", Some((|found| found.thresholds.kbps, 140.0, 14.0)));
+}
+
+#[test]
+fn each_mechanism_alone_is_named() {
+    for chain in [
+        "udp-off",
+        "p443-rst",
+        "ir-allow6",
+        "ir-protofilter",
+        "sni-rst",
+        "sni-drop-ir",
+        "quic-sni-gfw",
+        "quic-len-tspu",
+        "dns-inject",
+        "dns-replace-ir",
+        "gfw-fet?p=1",
+        "vpn-sig",
+        "tspu-ja4",
+        "tspu-ech",
+        "ru-mobile-wl",
+    ] {
+        alone(chain, None);
+    }
 }
 
 macro_rules! profiles {

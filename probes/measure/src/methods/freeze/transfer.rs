@@ -48,7 +48,6 @@ struct Course {
     writes: u32,
     reads: u32,
     curve: Vec<CurvePoint>,
-    ended_by_time: bool,
 }
 
 impl Course {
@@ -62,8 +61,12 @@ impl Course {
             writes: 0,
             reads: 0,
             curve: Vec::new(),
-            ended_by_time: false,
         }
+    }
+
+    /// Notes that nothing has moved until now.
+    fn mark(&mut self) {
+        self.curve.push(CurvePoint { at_us: micros(self.began.elapsed()), bytes: self.moved });
     }
 
     fn progress(&mut self, moved: u64, counted: Option<Segments>) {
@@ -177,21 +180,20 @@ async fn down(
     let mut buffer = vec![0; READ_BYTES];
     let mut moved = 0;
     while moved < head.content_length {
-        let silent = Instant::now() + timeout;
-        let until = ends.map_or(silent, |ends| ends.min(silent));
+        // Where the time is limited, silence is slowness: a sender that is policed pauses for seconds.
+        let until = ends.unwrap_or_else(|| Instant::now() + timeout);
         match channel.receive(draft, &mut buffer, until).await {
             Ok(len) => {
                 moved += to_u64(len);
                 course.progress(moved, count(channel));
             }
-            Err(_) if ends.is_some_and(|ends| Instant::now() >= ends) && Instant::now() < silent => {
-                course.ended_by_time = true;
+            Err((_, failure)) if ends.is_some() && failure.signal == Signal::Timeout => {
+                course.mark();
                 return Ok(());
             }
             Err(failed) => return Err(failed),
         }
         if ends.is_some_and(|ends| Instant::now() >= ends) {
-            course.ended_by_time = true;
             return Ok(());
         }
     }
