@@ -6,22 +6,32 @@ use std::{fmt, process::ExitCode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
-    Ok = 0,
+    Ok,
     /// It failed in a way that has no code of its own.
-    Failed = 1,
+    Failed,
     /// Bad arguments, a bad link or a bad configuration.
-    Usage = 2,
+    Usage,
     /// The network or the bridge cannot be reached.
-    Unreachable = 3,
+    Unreachable,
     /// The bridge does not accept us: key, user, clock, version.
-    Rejected = 4,
+    Rejected,
     /// Something on the way interferes.
-    Blocked = 5,
+    Blocked,
+    /// A code of `commucat probe`, which has its own, stated in its help.
+    Probe(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Unreachable => 3,
+            Exit::Rejected => 4,
+            Exit::Blocked => 5,
+            Exit::Probe(code) => code,
+        })
     }
 }
 
@@ -34,6 +44,11 @@ pub(crate) struct CodedError {
 }
 
 impl CodedError {
+    /// An error with another code than it had.
+    pub(crate) const fn new(error: anyhow::Error, exit: Exit, hint: Option<String>) -> Self {
+        Self { error, exit, hint }
+    }
+
     pub(crate) const fn exit(&self) -> Exit {
         self.exit
     }

@@ -8,6 +8,7 @@ mod commands {
     pub(crate) mod doctor;
     pub(crate) mod lab;
     pub(crate) mod link;
+    pub(crate) mod probe;
     pub(crate) mod serve;
     pub(crate) mod up;
     pub(crate) mod user;
@@ -26,7 +27,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    commands::{completions, connect, demo, doctor, lab, link, serve, up, user},
+    commands::{completions, connect, demo, doctor, lab, link, probe, serve, up, user},
     exit::{CodedError, Exit},
     logging::LogArgs,
     terminal::{Style, Styled, note},
@@ -62,6 +63,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Lab(lab::LabArgs),
     Link(link::LinkArgs),
+    Probe(probe::ProbeArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -77,10 +79,25 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return bad_arguments(&error),
+    };
     match start(cli) {
         Ok(exit) => exit.into(),
         Err(error) => report(&error).into(),
+    }
+}
+
+/// Help and version are no errors; `probe` has a code of its own for bad arguments, because its 2 says something else.
+fn bad_arguments(error: &clap::Error) -> ExitCode {
+    // A closed pipe is the reader's choice.
+    error.print().ok();
+    let of_probe = std::env::args_os().nth(1).is_some_and(|command| command == "probe");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if of_probe => Exit::Probe(probe::BAD_ARGUMENTS).into(),
+        _ => Exit::Usage.into(),
     }
 }
 
@@ -106,6 +123,7 @@ fn start(cli: Cli) -> anyhow::Result<Exit> {
             Command::Doctor(args) => doctor::run(args).await,
             // It returned before there was a runtime.
             Command::Lab(_) => Ok(Exit::Ok),
+            Command::Probe(args) => Box::pin(probe::run(args)).await,
             Command::Link(args) => done(link::run(args)),
             Command::Demo(args) => done(demo::run(args).await),
             Command::Completions(args) => done(completions::run(&args)),

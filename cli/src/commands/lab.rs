@@ -3,6 +3,7 @@
 mod check;
 mod judge;
 mod list;
+mod probe;
 mod shell;
 mod subjects;
 
@@ -34,6 +35,7 @@ enum LabCommand {
     Run(judge::RunArgs),
     Matrix(judge::MatrixArgs),
     Check(check::CheckArgs),
+    Probe(probe::ProbeArgs),
     Shell(shell::ShellArgs),
 }
 
@@ -48,6 +50,7 @@ pub(crate) fn run(args: LabArgs) -> anyhow::Result<Exit> {
         LabCommand::Run(args) => judge::run(&args),
         LabCommand::Matrix(args) => judge::matrix(&args),
         LabCommand::Check(args) => check::run(&args),
+        LabCommand::Probe(args) => probe::run(&args),
         LabCommand::Shell(args) => shell::run(&args),
     }
 }

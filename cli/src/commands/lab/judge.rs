@@ -14,7 +14,7 @@ use commucat_lab::{
 
 use super::{Nature, Network, profile, subjects::subjects};
 use crate::{
-    exit::Exit,
+    exit::{Exit, OrExit as _},
     terminal::{self, Style, Styled, note, say, say_json},
 };
 
@@ -65,6 +65,10 @@ pub(super) struct MatrixArgs {
     /// End a cell after this many runs that failed for one and the same reason; 0 makes all runs
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     give_up_after: u16,
+
+    /// Run nothing: read the result of --format json from this file
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
 
     /// How to write the result
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
@@ -123,6 +127,21 @@ fn print(report: &RunReport) -> anyhow::Result<()> {
 }
 
 pub(super) fn matrix(args: &MatrixArgs) -> anyhow::Result<Exit> {
+    let report = match &args.from {
+        Some(file) => read_report(file)?,
+        None => make_report(args)?,
+    };
+    write_report(&report, args.format, args.output.as_deref())?;
+    let broken = report.cells.iter().any(|cell| cell.standing() == Standing::Unknown);
+    Ok(if broken { Exit::Failed } else { Exit::Ok })
+}
+
+fn read_report(file: &Path) -> anyhow::Result<MatrixReport> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).or_usage("a file that `lab matrix --format json` wrote is expected")
+}
+
+fn make_report(args: &MatrixArgs) -> anyhow::Result<MatrixReport> {
     let profiles = match args.profile.as_slice() {
         [] => Profile::all(),
         some => some.iter().map(|name| profile(name)).collect::<anyhow::Result<_>>()?,
@@ -137,9 +156,7 @@ pub(super) fn matrix(args: &MatrixArgs) -> anyhow::Result<Exit> {
     if terminal::live() {
         write!(std::io::stderr().lock(), "{CLEAR_LINE}").ok();
     }
-    write_report(&report, args.format, args.output.as_deref())?;
-    let broken = report.cells.iter().any(|cell| cell.standing() == Standing::Unknown);
-    Ok(if broken { Exit::Failed } else { Exit::Ok })
+    Ok(report)
 }
 
 /// Always on: an interrupted program leaves nothing behind, so there is nothing to stop in order.

@@ -1,7 +1,8 @@
 //! `commucat lab shell`: to be somebody in that country, and try by hand.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, io::Write as _, path::PathBuf};
 
+use anyhow::Context as _;
 use commucat_lab::{
     Lab, LabConfig, Place,
     services::{World, WorldPlan},
@@ -57,6 +58,9 @@ pub(super) fn run(args: &ShellArgs) -> anyhow::Result<Exit> {
         Where::Prober => lab.prober(),
     };
     failed(world.trusted_in(place))?;
+    let mut targets = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    targets.write_all(plan.probe_targets().as_bytes()).context("cannot write a temporary file")?;
+    place.set_env("COMMUCAT_PROBE_TARGETS", targets.path());
     for remark in lab.notes() {
         note(remark);
     }
@@ -71,9 +75,16 @@ pub(super) fn run(args: &ShellArgs) -> anyhow::Result<Exit> {
     drop(world);
     let summary = failed(lab.stop())?;
     for event in &summary.events {
-        note(format_args!("the censor: {event:?}"));
+        let packets =
+            if event.packets == 1 { "1 packet".to_owned() } else { format!("{} packets", event.packets) };
+        note(format_args!("the censor: {} {}, {packets}", event.policy, action(event.action)));
     }
     Ok(if status.success() { Exit::Ok } else { Exit::Failed })
+}
+
+/// What a policy did, in the words of the event file.
+fn action(done: commucat_censor::Done) -> String {
+    serde_json::to_value(done).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn introduce(profile: &str, plan: &WorldPlan) {
@@ -85,5 +96,7 @@ fn introduce(profile: &str, plan: &WorldPlan) {
         let at = control.tcp.first().map(|at| at.ip().to_string()).unwrap_or_default();
         note(format_args!("  {at:<24} control server {}", control.name.as_deref().unwrap_or_default()));
     }
-    note("  try: curl -sv https://innocent.example/   curl -sv https://blocked.example/");
+    note(
+        "  try: curl -sv https://innocent.example/   curl -sv https://blocked.example/   commucat probe quick",
+    );
 }

@@ -129,6 +129,34 @@ impl WorldPlan {
         self
     }
 
+    /// What a targets file of `commucat probe` says of this world, as TOML: the control servers, a resolver, names that
+    /// censors of the lab have on their lists and names that none has, and consent to asking for them.
+    pub fn probe_targets(&self) -> String {
+        let mut text = "lab = true\n".to_owned();
+        for (kind, site) in ["foreign", "foreign_other", "domestic"].into_iter().zip(&self.controls) {
+            let ports =
+                |of: &[SocketAddr]| of.iter().map(|at| at.port().to_string()).collect::<Vec<_>>().join(",");
+            let address = site.tcp.first().map(|at| at.ip().to_string()).unwrap_or_default();
+            text.push_str(&format!(
+                "\n[[server]]\nkind = \"{kind}\"\naddress = \"{address}\"\ntcp = [{}]\nudp = [{}]\nquic = [{}]\n",
+                ports(&site.tcp),
+                ports(&site.udp),
+                ports(&site.quic)
+            ));
+        }
+        if let Some(cdn) = self.site("example.com") {
+            text.push_str(&format!("\n[[cdn]]\naddress = \"{}\"\nname = \"{}\"\n", cdn.https, cdn.name));
+        }
+        // Nothing listens at the bridge's port 53.
+        text.push_str(&format!(
+            "\n[dns]\nsystem = \"{}\"\nno_resolver = [\"{BRIDGE}:53\"]\n\n[names]\ninnocent = [\"{INNOCENT_NAME}\", \
+             \"example.com\", \"www.example.org\"]\nblocked = [\"{BLOCKED_NAME}\"]\n\n[consent]\nmedium = true\n\n\
+             [timing]\ntimeout_min_ms = 700\ndns_window_ms = 1000\n",
+            self.resolver
+        ));
+        text
+    }
+
     /// Every name and where the resolver says it is.
     pub fn zone(&self) -> Vec<(String, IpAddr)> {
         let sites = self.sites.iter().map(|site| (site.name.clone(), site.https.ip()));
