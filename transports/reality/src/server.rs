@@ -74,7 +74,7 @@ impl RealityServer {
         let mut learnt = Vec::new();
         let mut failed = TargetError::Silent;
         for class in Class::ALL {
-            match target::learn(&**net, &self.config.target, name, class).await {
+            match Box::pin(target::learn(&**net, &self.config.target, name, class)).await {
                 Ok(profile) if !profile.holds(certificate) => failed = TargetError::TooShort { ml_dsa },
                 Ok(profile) => learnt.push((class, profile)),
                 Err(error) => failed = error,

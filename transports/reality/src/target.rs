@@ -152,7 +152,7 @@ pub(crate) async fn learn(
     class: Class,
 ) -> Result<Profile, TargetError> {
     let deadline = net.now() + LEARN_TIME;
-    let look = look(net, target, name, class);
+    let look = Box::pin(look(net, target, name, class));
     within(net, deadline, look).await.ok_or(TargetError::Silent)?
 }
 

@@ -1,86 +1,35 @@
-//! Xray 26.10 on either side of our REALITY.
+//! Xray 26.10 on either side of our REALITY: plain VLESS and Vision, with TLS and without inside, datagrams, ML-DSA-65.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod ends;
+mod inner;
 mod site;
+mod tap;
 mod xray;
 
-use std::{net::SocketAddr, time::Duration};
-
-use commucat_net::SystemNet;
-use commucat_reality::Reality;
 use commucat_tests_interop::{
-    RelayBridge, echo_service,
-    programs::free_address,
-    shadowsocks::{Ending, exchange, user},
-    socks_connect,
+    SocksUdp, echo_service,
+    shadowsocks::{Ending, exchange, through_our_client, through_socks},
+    socks_connect, udp_echo_service,
 };
-use commucat_transport_api::{Cx, HostPort, PluggableTransport as _, Spec, Target};
-use serde_json::{Value, json};
+use rustls::version::{TLS12, TLS13};
+use tokio::time::timeout;
 
 use crate::{
-    site::{NAME, site},
+    ends::{FromXray, PATIENCE, Setup, ToXray},
+    inner::Inner,
+    tap::Tap,
     xray::Xray,
 };
-
-const PATIENCE: Duration = Duration::from_secs(60);
-/// X25519 keys as `xray x25519` makes them, and an ML-DSA-65 seed; of nobody.
-const PRIVATE_KEY: &str = "WLTZYAAgODIEQ3dDmMtIC0lOo0Ib4rdK1QRzVNUCrXo";
-const UUID: &str = "b831381d-6324-4d53-ad4f-8cda48b30811";
-const SHORT_ID: &str = "0123456789abcdef";
-const ML_DSA_SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-
-/// Our own server's view of a key pair: what a client of it is told.
-async fn public_keys(ml_dsa: bool) -> (String, Option<String>) {
-    let mut params = json!({
-        "target": "127.0.0.1:1", "server_names": [NAME], "private_key": PRIVATE_KEY, "short_ids": [SHORT_ID],
-    });
-    if ml_dsa {
-        params["mldsa65_seed"] = ML_DSA_SEED.into();
-    }
-    let spec = Spec::new(commucat_reality::ID, "127.0.0.1:1".parse().unwrap(), params).unwrap();
-    let server = Reality::new().server(&spec, &std::sync::Arc::default()).unwrap();
-    let client = server.client_spec(&"127.0.0.1:1".parse().unwrap(), &user("anna", 1)).unwrap();
-    let text = |key: &str| client.params.get(key).and_then(Value::as_str).map(str::to_owned);
-    (text("public_key").unwrap(), text("mldsa65_verify"))
-}
-
-async fn through(proxy: SocketAddr) {
-    let echo = echo_service().await.unwrap();
-    let stream = tokio::time::timeout(PATIENCE, socks_connect(proxy, &echo.into())).await.unwrap().unwrap();
-    tokio::time::timeout(PATIENCE, exchange(stream, Ending::AfterAnswer)).await.unwrap().unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_client_to_its_server() {
     let Some(xray) = Xray::find() else { return };
-    for ml_dsa in [false, true] {
-        let site = site(120).await;
-        let at = free_address().unwrap();
-        let (public_key, verify) = public_keys(ml_dsa).await;
-        let mut reality = json!({
-            "target": site.to_string(), "serverNames": [NAME], "privateKey": PRIVATE_KEY, "shortIds": [SHORT_ID],
-        });
-        if ml_dsa {
-            reality["mldsa65Seed"] = ML_DSA_SEED.into();
-        }
-        let _running = xray.server(at, UUID, "", &reality).await;
-        let mut params = json!({
-            "server_name": NAME, "public_key": public_key, "short_id": SHORT_ID, "user": UUID,
-        });
-        if let Some(verify) = verify {
-            params["mldsa65_verify"] = verify.into();
-        }
+    for setup in [Setup::default(), Setup { ml_dsa: true, flow: "" }] {
         for fingerprint in ["chrome", "firefox"] {
-            params["fingerprint"] = fingerprint.into();
-            let spec = Spec::new(commucat_reality::ID, HostPort::from(at), params.clone()).unwrap();
-            let client = Reality::new().client(&spec).unwrap();
-            let cx = Cx::new(SystemNet::new(), PATIENCE);
-            let echo = Target::Stream(echo_service().await.unwrap().into());
-            let opened =
-                client.dial(&cx, &echo).await.unwrap_or_else(|e| panic!("{fingerprint} {ml_dsa}: {e:?}"));
-            let stream = opened.channel.into_stream().unwrap();
-            tokio::time::timeout(PATIENCE, exchange(stream, Ending::AfterAnswer)).await.unwrap().unwrap();
+            let ends = ToXray::start(&xray, setup, fingerprint).await;
+            through_our_client(&*ends.client, Ending::AfterAnswer).await.unwrap();
         }
     }
 }
@@ -88,25 +37,69 @@ async fn our_client_to_its_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn its_client_to_our_server() {
     let Some(xray) = Xray::find() else { return };
-    for ml_dsa in [false, true] {
-        let site = site(120).await;
-        let mut params = json!({
-            "target": site.to_string(), "server_names": [NAME], "private_key": PRIVATE_KEY, "short_ids": [SHORT_ID],
-        });
-        if ml_dsa {
-            params["mldsa65_seed"] = ML_DSA_SEED.into();
+    for setup in [Setup::default(), Setup { ml_dsa: true, flow: "" }] {
+        let ends = FromXray::start(&xray, setup, true).await;
+        through_socks(ends.proxy, Ending::AfterAnswer).await.unwrap();
+        assert!(ends.bridge.users_seen().iter().all(|user| user == "anna"));
+    }
+}
+
+/// VLESS UDP: what Xray sends when it may not name a peer for each datagram. An association has one peer then.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_client_without_xudp_to_our_server() {
+    let Some(xray) = Xray::find() else { return };
+    let ends = FromXray::start(&xray, Setup::default(), false).await;
+    for _association in 0..2 {
+        let (udp, echo) = (SocksUdp::open(ends.proxy).await.unwrap(), udp_echo_service().await.unwrap());
+        for length in [1, 700, 1400] {
+            let sent = vec![u8::try_from(length % 251).unwrap(); length];
+            udp.send(echo, &sent).await.unwrap();
+            let (from, heard) = timeout(PATIENCE, udp.receive()).await.unwrap().unwrap();
+            assert_eq!((from, heard), (echo.into(), sent));
         }
-        let bridge = RelayBridge::start(&Reality::new(), params, vec![user("anna", 1)]).await.unwrap();
-        let spec = bridge.client_spec(&user("anna", 1)).unwrap();
-        let text = |key: &str| spec.params.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut reality = json!({
-            "serverName": NAME, "fingerprint": "chrome", "password": text("public_key"), "shortId": text("short_id"),
-        });
-        if ml_dsa {
-            reality["mldsa65Verify"] = text("mldsa65_verify").into();
-        }
-        let (_running, proxy) = xray.client(bridge.address, &text("user"), "", &reality).await;
-        through(proxy).await;
-        assert_eq!(bridge.users_seen(), ["anna"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_to_its_server_with_vision() {
+    let Some(xray) = Xray::find() else { return };
+    let ends = ToXray::start(&xray, Setup::VISION, "chrome").await;
+    through_our_client(&*ends.client, Ending::AfterAnswer).await.unwrap();
+    for version in [&TLS13, &TLS12] {
+        let ends = ToXray::start(&xray, Setup::VISION, "chrome").await;
+        let inner = Inner::start(version).await;
+        let tap = Tap::start(inner.address).await;
+        let streams = [ends.stream(tap.address).await, ends.stream(tap.address).await];
+        timeout(PATIENCE, inner.through(streams)).await.unwrap();
+        // The inner TLS 1.3 is on the wire as it is, the older one is not.
+        assert_eq!(ends.tap.heard(&tap.middles()), [version == &TLS13; 2]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_client_to_our_server_with_vision() {
+    let Some(xray) = Xray::find() else { return };
+    let ends = FromXray::start(&xray, Setup::VISION, true).await;
+    through_socks(ends.proxy, Ending::AfterAnswer).await.unwrap();
+    for version in [&TLS13, &TLS12] {
+        let ends = FromXray::start(&xray, Setup::VISION, true).await;
+        let inner = Inner::start(version).await;
+        let tap = Tap::start(inner.address).await;
+        let connect = async || socks_connect(ends.proxy, &tap.address.into()).await.unwrap();
+        timeout(PATIENCE, inner.through([connect().await, connect().await])).await.unwrap();
+        assert_eq!(ends.tap.heard(&tap.middles()), [version == &TLS13; 2]);
+    }
+}
+
+/// A user of Vision may also come without a flow.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_takes_both_flows() {
+    let Some(xray) = Xray::find() else { return };
+    let ends = FromXray::start(&xray, Setup::VISION, true).await;
+    let (_running, plain) = ends.another(&xray, Setup::default()).await;
+    for proxy in [ends.proxy, plain] {
+        let echo = echo_service().await.unwrap();
+        let stream = timeout(PATIENCE, socks_connect(proxy, &echo.into())).await.unwrap().unwrap();
+        timeout(PATIENCE, exchange(stream, Ending::AfterAnswer)).await.unwrap().unwrap();
     }
 }

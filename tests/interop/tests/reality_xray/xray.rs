@@ -46,11 +46,14 @@ impl Xray {
         Some(Self { python, packages, configs: tempfile::tempdir().unwrap() })
     }
 
-    fn start(&self, name: &str, config: &Value) -> Running {
+    fn start(&self, name: &str, config: &Value, cone: bool) -> Running {
         let path = self.configs.path().join(format!("{name}.json"));
         std::fs::write(&path, config.to_string()).unwrap();
         let mut command = Command::new(&self.python);
         command.args(["-c", HOST]).arg(path).env("PYTHONPATH", &self.packages);
+        if !cone {
+            command.env("XRAY_CONE_DISABLED", "true");
+        }
         Running::start(&mut command).unwrap()
     }
 
@@ -66,18 +69,19 @@ impl Xray {
             // Since 26.5 a server refuses targets on private addresses unless it is told otherwise.
             "outbounds": [{ "protocol": "freedom", "settings": { "finalRules": [{ "action": "allow" }] } }],
         });
-        let mut running = self.start(&format!("server-{}", at.port()), &config);
+        let mut running = self.start(&format!("server-{}", at.port()), &config, true);
         running.listens_at(at).await.unwrap();
         running
     }
 
-    /// A client of this bridge with these REALITY settings: its SOCKS5 port.
+    /// A client of this bridge with these REALITY settings: its SOCKS5 port. With `cone` its UDP is XUDP.
     pub(crate) async fn client(
         &self,
         bridge: SocketAddr,
         user: &str,
         flow: &str,
         reality: &Value,
+        cone: bool,
     ) -> (Running, SocketAddr) {
         let proxy = free_address().unwrap();
         let config = json!({
@@ -95,7 +99,7 @@ impl Xray {
                 "streamSettings": { "network": "raw", "security": "reality", "realitySettings": reality },
             }],
         });
-        let mut running = self.start(&format!("client-{}", proxy.port()), &config);
+        let mut running = self.start(&format!("client-{}", proxy.port()), &config, cone);
         running.listens_at(proxy).await.unwrap();
         (running, proxy)
     }

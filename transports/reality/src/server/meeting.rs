@@ -86,7 +86,7 @@ impl Meeting {
     /// Passes every byte on while it is not known whose the connection is.
     async fn listen(&mut self, target: &mut BoxStream) -> io::Result<Known> {
         let mut heard = Vec::new();
-        let (mut from_client, mut from_target) = ([0; READ_BYTES], [0; READ_BYTES]);
+        let (mut from_client, mut from_target) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
         loop {
             tokio::select! {
                 biased;
@@ -136,7 +136,7 @@ impl Meeting {
         flight: &mut FlightReader,
     ) -> Result<Responder, Box<dyn std::error::Error + Send + Sync>> {
         let sealed = self.profile(client).map_or(1, |profile| profile.sealed.len());
-        let mut chunk = [0; READ_BYTES];
+        let mut chunk = vec![0; READ_BYTES];
         loop {
             let count = target.read(&mut chunk).await?;
             let bytes = chunk.get(..count).unwrap_or_default();
@@ -177,7 +177,7 @@ impl Meeting {
         responder.set_stepwise(true);
         self.client.write_all(&wire).await?;
         self.client.flush().await?;
-        let mut chunk = [0; READ_BYTES];
+        let mut chunk = vec![0; READ_BYTES];
         while !responder.is_open() {
             let count = self.client.read(&mut chunk).await?;
             if count == 0 {

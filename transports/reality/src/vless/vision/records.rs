@@ -86,7 +86,7 @@ mod tests {
                 "{cut}"
             );
             assert_eq!(records.is_at_start(), matches!(cut, 0 | 7 | 13 | 21), "{cut}");
-            assert_eq!(records.follow(second), if cut >= 21 { 0 } else { 21 - cut }, "{cut}");
+            assert_eq!(records.follow(second), 21_usize.saturating_sub(cut), "{cut}");
         }
     }
 
