@@ -58,7 +58,11 @@ pub(crate) async fn nginx(certificates: Option<&Path>) -> Peer {
     let dir = tempfile::tempdir().unwrap();
     let at = free();
     fs::create_dir(dir.path().join("html")).unwrap();
-    fs::write(dir.path().join("html/index.html"), "<h1>home</h1>").unwrap();
+    let page = dir.path().join("html/index.html");
+    fs::write(&page, "<h1>home</h1>").unwrap();
+    // Two copies of a site are told apart by the age of their files, which stands in `ETag`.
+    let age = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    fs::File::options().write(true).open(&page).unwrap().set_modified(age).unwrap();
     let tls = certificates.map_or_else(String::new, |dir| {
         let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
         format!("ssl_certificate {}; ssl_certificate_key {};", certificate.display(), key.display())
