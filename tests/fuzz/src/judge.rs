@@ -66,7 +66,8 @@ fn packet(what: u8, bytes: &[u8], sequences: &mut [u32; 2]) -> Vec<u8> {
     if what & 0b110 == 0 {
         return bytes.to_vec();
     }
-    let (client, world) = (SocketAddr::from(CLIENT), SocketAddr::from(WORLD[usize::from(what >> 3 & 3)]));
+    let world = WORLD.iter().cycle().nth(usize::from(what >> 3 & 3)).copied().unwrap_or(CLIENT);
+    let (client, world) = (SocketAddr::from(CLIENT), SocketAddr::from(world));
     let outward = what & 1 == 0;
     let (source, destination) = if outward { (client, world) } else { (world, client) };
     if what & 0b110 == 0b100 {
@@ -80,9 +81,10 @@ fn packet(what: u8, bytes: &[u8], sequences: &mut [u32; 2]) -> Vec<u8> {
         4 => TcpFlags::RST,
         _ => TcpFlags::ACK,
     };
-    let [mine, theirs] = if outward { [0, 1] } else { [1, 0] };
-    let (sequence, acknowledgment) = (sequences[mine], sequences[theirs]);
-    sequences[mine] = sequence.wrapping_add(u32::try_from(bytes.len()).unwrap_or_default());
+    let [first, second] = sequences;
+    let (mine, theirs) = if outward { (first, second) } else { (second, first) };
+    let (sequence, acknowledgment) = (*mine, *theirs);
+    *mine = sequence.wrapping_add(u32::try_from(bytes.len()).unwrap_or_default());
     craft::tcp(&TcpSpec {
         sequence,
         acknowledgment,
