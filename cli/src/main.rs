@@ -9,6 +9,7 @@ mod commands {
     pub(crate) mod lab;
     pub(crate) mod link;
     pub(crate) mod probe;
+    pub(crate) mod reality;
     pub(crate) mod serve;
     pub(crate) mod up;
     pub(crate) mod user;
@@ -27,7 +28,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    commands::{completions, connect, demo, doctor, lab, link, probe, serve, up, user},
+    commands::{completions, connect, demo, doctor, lab, link, probe, reality, serve, up, user},
     exit::{CodedError, Exit},
     logging::LogArgs,
     terminal::{Style, Styled, note},
@@ -64,6 +65,7 @@ enum Command {
     Lab(lab::LabArgs),
     Link(link::LinkArgs),
     Probe(probe::ProbeArgs),
+    Reality(reality::RealityArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -124,6 +126,7 @@ fn start(cli: Cli) -> anyhow::Result<Exit> {
             // It returned before there was a runtime.
             Command::Lab(_) => Ok(Exit::Ok),
             Command::Probe(args) => Box::pin(probe::run(args)).await,
+            Command::Reality(args) => Box::pin(reality::run(args)).await,
             Command::Link(args) => done(link::run(args)),
             Command::Demo(args) => done(demo::run(args).await),
             Command::Completions(args) => done(completions::run(&args)),

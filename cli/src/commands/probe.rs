@@ -10,6 +10,7 @@ mod watch;
 
 use commucat_verdict::observations::Subtest;
 
+pub(crate) use self::bridge::look_at_sites;
 use crate::exit::{CodedError, Exit};
 
 /// Measure what this network does to connections

@@ -111,17 +111,22 @@ pub(super) async fn run(args: BridgeArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn dest(args: DestArgs) -> anyhow::Result<Exit> {
-    let hosts = args.hosts.iter().map(|host| parse(host)).collect::<anyhow::Result<Vec<_>>>()?;
-    let net: Arc<dyn Net> = SystemNet::new();
     let mut config = DestConfig::default();
     config.consent = args.risk.consent();
-    let reports = look(&net, &hosts, &config).await.or_exit(Exit::Usage)?;
+    look_at_sites(&args.hosts, &config, args.json).await
+}
+
+/// Looks at sites and says of each whether it is fit; the best one decides the exit code.
+pub(crate) async fn look_at_sites(hosts: &[String], config: &DestConfig, json: bool) -> anyhow::Result<Exit> {
+    let hosts = hosts.iter().map(|host| parse(host)).collect::<anyhow::Result<Vec<_>>>()?;
+    let net: Arc<dyn Net> = SystemNet::new();
+    let reports = look(&net, &hosts, config).await.or_exit(Exit::Usage)?;
     let mut best = Suitability::Unsuitable;
     for report in reports {
         if report.suitability < best {
             best = report.suitability;
         }
-        if args.json {
+        if json {
             say_json(&report)?;
             continue;
         }
