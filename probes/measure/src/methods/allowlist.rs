@@ -20,7 +20,7 @@ use crate::trial::{
 };
 
 /// Connections at a time.
-const CONCURRENCY: usize = 6;
+const CONCURRENCY: usize = 12;
 /// Messages and echoes of a flow: more packets than the six after which some networks stop an unknown protocol, fewer
 /// than the twenty-five after which others freeze any flow.
 const MESSAGES: usize = 5;

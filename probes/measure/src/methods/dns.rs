@@ -101,13 +101,22 @@ fn plans(bench: &Bench, system: Option<SocketAddr>, left_out: &mut Vec<String>) 
     let mut plans = Vec::new();
     for (resolver, address) in resolvers {
         for (class, name) in &names {
-            let asks = if resolver == ResolverKind::NoResolver { ASKS_NO_RESOLVER } else { ASKS };
-            let plan =
-                Plan { resolver, address, tcp: false, name: (*name).clone(), class: *class, record: A, asks };
-            if resolver != ResolverKind::NoResolver {
-                plans.push(Plan { record: AAAA, ..plan.clone() });
-                plans.push(Plan { tcp: true, asks: 1, ..plan.clone() });
+            let plan = Plan {
+                resolver,
+                address,
+                tcp: false,
+                name: (*name).clone(),
+                class: *class,
+                record: A,
+                asks: ASKS,
+            };
+            if resolver == ResolverKind::NoResolver {
+                // Beside each other: each will most likely wait for nothing.
+                plans.extend(vec![Plan { asks: 1, ..plan }; ASKS_NO_RESOLVER]);
+                continue;
             }
+            plans.push(Plan { record: AAAA, ..plan.clone() });
+            plans.push(Plan { tcp: true, asks: 1, ..plan.clone() });
             plans.push(plan);
         }
     }

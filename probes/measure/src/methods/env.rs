@@ -45,6 +45,13 @@ pub(crate) async fn run(bench: &Arc<Bench>, until: Instant) -> Result<Outcome, M
             return Err(MethodError::Rewriter { program: program.clone() });
         }
     }
+    // First, because it decides how long everything else waits.
+    if environment.routed != Some(false) {
+        environment.datagram_loss = loss::measure(bench).await;
+    }
+    if let Some(loss) = environment.datagram_loss {
+        bench.set_loss(loss);
+    }
     let clocks: Clocks = Arc::default();
     let (mut series, mut cut) = experiment(bench, reach_arms(bench, &clocks), CONCURRENCY, until).await;
     prefer_a_port(bench, &series);
@@ -55,10 +62,6 @@ pub(crate) async fn run(bench: &Arc<Bench>, until: Instant) -> Result<Outcome, M
     let foreign_answers =
         series.iter().any(|one| one.condition.server == ServerKind::Foreign && one.passes());
     if foreign_answers {
-        environment.datagram_loss = loss::measure(bench).await;
-        if let Some(loss) = environment.datagram_loss {
-            bench.set_loss(loss);
-        }
         series.extend(compare_hello(bench).await);
     } else {
         let (plain, plain_cut) = experiment(bench, plain_arms(bench), CONCURRENCY, until).await;

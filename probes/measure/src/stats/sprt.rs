@@ -46,9 +46,11 @@ pub struct Sprt {
 }
 
 impl Sprt {
-    /// A test of `hypothesis` against `baseline`, with [`ALPHA`] and [`BETA`].
+    /// A test of `hypothesis` against `baseline`, with [`ALPHA`] and [`BETA`]; a blocker that rolls dice is missed only
+    /// with a tenth of that, because its trials are many and cheap.
     pub fn new(baseline: f64, hypothesis: Hypothesis) -> Self {
-        Self::with_errors(baseline, hypothesis, ALPHA, BETA)
+        let beta = if hypothesis == Hypothesis::Deterministic { BETA } else { BETA / 10.0 };
+        Self::with_errors(baseline, hypothesis, ALPHA, beta)
     }
 
     /// The same with other error rates.
@@ -150,7 +152,7 @@ mod tests {
         for p in [0.02, 0.263] {
             let test = Sprt::new(0.02, Hypothesis::Sometimes(0.263));
             let total: u32 = (0..2000).map(|_| run(&mut rng, p, test).1).sum();
-            assert!(total / 2000 < 30, "{p}: {} trials on average", total / 2000);
+            assert!(total / 2000 < 40, "{p}: {} trials on average", total / 2000);
         }
     }
 

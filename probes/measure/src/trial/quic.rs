@@ -1,4 +1,4 @@
-//! Trials with QUIC: a handshake, and two requests when it succeeds.
+//! Trials with QUIC: a handshake, and a request when it succeeds.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -10,7 +10,8 @@ use commucat_control::wire;
 use commucat_transport_api::{Phase, Signal};
 use commucat_verdict::observations::{Operation, Trial};
 use quinn::{
-    ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, crypto::rustls::QuicClientConfig,
+    ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, TransportConfig,
+    crypto::rustls::QuicClientConfig,
 };
 use rustls::crypto::aws_lc_rs::kx_group;
 
@@ -41,7 +42,7 @@ const ANSWER_BYTES_MAX: usize = 4096;
 /// Attempts to find a free source port of the wanted order.
 const BIND_TRIES: u32 = 64;
 
-/// Makes a handshake with this name, and two requests.
+/// Makes a handshake with this name, and a request a moment later.
 pub(crate) async fn handshake(
     bench: &Arc<Bench>,
     address: SocketAddr,
@@ -89,7 +90,7 @@ async fn steps(
         server.and_then(|server| server.pin).map(|wanted| pin.is_some_and(|pin| pin == wanted));
     seen.pin = pin.map(|pin| pin.to_string());
     let matches = seen.pin_matches;
-    let asked = ask_twice(bench, &connection).await;
+    let asked = ask_late(bench, &connection).await;
     let stats = connection.stats();
     draft.sent(usize::try_from(stats.udp_tx.bytes).unwrap_or(usize::MAX));
     draft.received(usize::try_from(stats.udp_rx.bytes).unwrap_or(usize::MAX));
@@ -101,25 +102,22 @@ async fn steps(
     asked.map_err(|signal| (Operation::Read, draft.failure(Phase::Data, signal)))
 }
 
-/// Two requests with a pause between: one censor lets the hello pass and drops what follows, after a moment.
-async fn ask_twice(bench: &Bench, connection: &Connection) -> Result<(), Signal> {
+/// A request after a pause: one censor lets the hello pass and drops what follows, after a moment. One only, since other
+/// networks freeze any flow after some twenty packets.
+async fn ask_late(bench: &Bench, connection: &Connection) -> Result<(), Signal> {
     let server =
         bench.targets.servers.iter().find(|server| server.address == connection.remote_address().ip());
     let token = server.and_then(|server| server.token.as_deref());
     let request = request_head(token, "GET", wire::TIME, None);
-    for pause in [Duration::ZERO, REACTION] {
-        tokio::time::sleep(pause).await;
-        let asking = async {
-            let (mut send, mut receive) = connection.open_bi().await.map_err(|error| quic_signal(&error))?;
-            send.write_all(&request).await.map_err(|_lost| Signal::UnexpectedEof)?;
-            let _finished = send.finish();
-            let answer =
-                receive.read_to_end(ANSWER_BYTES_MAX).await.map_err(|_lost| Signal::UnexpectedEof)?;
-            if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(Signal::UnexpectedBytes) }
-        };
-        tokio::time::timeout(bench.timeout(), asking).await.unwrap_or(Err(Signal::Timeout))?;
-    }
-    Ok(())
+    tokio::time::sleep(REACTION).await;
+    let asking = async {
+        let (mut send, mut receive) = connection.open_bi().await.map_err(|error| quic_signal(&error))?;
+        send.write_all(&request).await.map_err(|_lost| Signal::UnexpectedEof)?;
+        let _finished = send.finish();
+        let answer = receive.read_to_end(ANSWER_BYTES_MAX).await.map_err(|_lost| Signal::UnexpectedEof)?;
+        if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(Signal::UnexpectedBytes) }
+    };
+    tokio::time::timeout(bench.timeout(), asking).await.unwrap_or(Err(Signal::Timeout))
 }
 
 /// With classical groups only: a post-quantum share would cut the hello into two datagrams, and a censor that reads the
@@ -128,7 +126,12 @@ fn quic_config(verifier: Arc<PinVerifier>, name: bool) -> Option<ClientConfig> {
     let groups = vec![kx_group::X25519, kx_group::SECP256R1];
     let mut tls = client_config(verifier, name, Some(groups)).ok()?;
     tls.alpn_protocols = vec![wire::ALPN_H3.to_vec()];
-    Some(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).ok()?)))
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).ok()?));
+    let mut transport = TransportConfig::default();
+    // No packets that only search for a larger size: packets are counted by some networks.
+    transport.mtu_discovery_config(None);
+    config.transport_config(Arc::new(transport));
+    Some(config)
 }
 
 fn bind(to: SocketAddr, order: PortOrder, rng: &mut fastrand::Rng) -> std::io::Result<UdpSocket> {

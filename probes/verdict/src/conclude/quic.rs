@@ -1,6 +1,8 @@
 //! QUIC: every handshake, or those with one name.
 
-use super::view::{all, is_on, line};
+use commucat_transport_api::Phase;
+
+use super::view::{all, is_on, line, usual_failure};
 use crate::{
     Confidence, Finding, ids,
     observations::{NameClass, Observations, Payload, PortClass, Series, ServerKind, Subtest},
@@ -29,7 +31,9 @@ fn every(observations: &Observations) -> Option<Finding> {
     let (stopped, control) = CLASSES.into_iter().find_map(|class| {
         let stopped = cell(observations, class, Payload::QuicV1, Some(NameClass::Innocent))?;
         let control = cell(observations, class, Payload::QuicUnknown, None)?;
-        (stopped.blocked() && control.passes()).then_some((stopped, control))
+        // A handshake that succeeds and then falls silent is another matter: a freeze, for example.
+        let at_once = usual_failure(stopped).is_some_and(|(phase, _)| phase <= Phase::Handshake);
+        (stopped.blocked() && at_once && control.passes()).then_some((stopped, control))
     })?;
     let domestic = all(observations, Subtest::Quic, |condition| condition.server == ServerKind::Domestic);
     let domestic: Vec<&Series> = domestic.filter(|one| one.passes()).collect();

@@ -12,7 +12,7 @@ use commucat_lab::{
     services::{BRIDGE, ControlSite, World, WorldPlan},
 };
 use commucat_measure::{
-    Cdn, Consent, DnsTargets, Names, Ports, ProbeConfig, Risk, Run, Server, Targets, Timing,
+    Cdn, Consent, DnsTargets, Names, Ports, ProbeConfig, Risk, Run, Server, Status, Targets, Timing,
 };
 use commucat_verdict::{
     Confidence, Finding, ids,
@@ -70,6 +70,10 @@ fn server(kind: ServerKind, site: &ControlSite) -> Server {
 
 /// One run of the quick set inside a lab of its own.
 fn measure(chain: &str, seed: u64) -> Run {
+    measure_with(chain, seed, targets)
+}
+
+fn measure_with(chain: &str, seed: u64, targets: fn(&WorldPlan) -> Targets) -> Run {
     let profile = Profile::parse(chain).unwrap();
     let mut config = LabConfig::new(profile);
     config.seed = seed;
@@ -135,10 +139,14 @@ fn profile(name: &str) {
         for found in &run.findings {
             println!("    {} {:?}: {}", found.verdict_id, found.confidence, found.evidence_line);
         }
+        for report in run
+            .subtests
+            .iter()
+            .filter(|report| !wrong.is_empty() || report.status != Status::Done || run.took_ms > 30_000)
+        {
+            println!("    {} {:?} {} ms", report.subtest, report.status, report.took_us / 1000);
+        }
         if !wrong.is_empty() {
-            for report in &run.subtests {
-                println!("    {} {:?} {} ms", report.subtest, report.status, report.took_us / 1000);
-            }
             failures.push(format!("seed {seed}: {}", wrong.join(", ")));
         }
         // Every run can be judged again from what was stored.
@@ -174,6 +182,23 @@ fn alone(chain: &str, limit: Option<Limit>) {
         let measured = of(found).unwrap();
         assert!((measured.median - truth).abs() <= tolerance, "{chain}: {measured:?} for {truth}");
     }
+}
+
+#[test]
+fn a_tunnel_that_nobody_mentioned_is_refused() {
+    if let Err(missing) = check_privileges() {
+        skip(&format!("no lab here: {missing}"));
+        return;
+    }
+    // The client's route in the lab leads into a TUN device, as with a VPN.
+    let run = measure_with("clean", 1, |plan| Targets { lab: false, ..targets(plan) });
+    let Status::Refused { reason } = &run.subtests[0].status else {
+        panic!("{:?}", run.subtests);
+    };
+    assert!(reason.contains("tunnel") && reason.contains("VPN"), "{reason}");
+    assert!(run.subtests.iter().skip(1).all(|report| matches!(report.status, Status::Skipped { .. })));
+    assert!(run.observations.series.is_empty(), "nothing was sent");
+    assert_eq!((run.findings.len(), run.exit_code()), (0, 2));
 }
 
 #[test]

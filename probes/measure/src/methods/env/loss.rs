@@ -13,16 +13,30 @@ const FLOWS: usize = 8;
 const DATAGRAMS: usize = 5;
 /// Pause between datagrams of a flow: losses come in bursts.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Least time to wait for echoes: the distance is not known yet, and a satellite's takes 600 ms.
+const WAIT_MIN: Duration = Duration::from_millis(1_500);
 /// Size of a datagram, in bytes.
 const DATAGRAM_BYTES: usize = 64;
 
-/// The share of datagrams without echo; `None` when there is no port to ask or nothing came back at all, because then
-/// it is not loss.
+/// The share of datagrams without echo; `None` when nothing came back at all, because then it is not loss.
+///
+/// Servers that give nothing back are left out: those are blocked or off. The others lie beyond the same last mile.
 pub(super) async fn measure(bench: &Arc<Bench>) -> Option<f64> {
+    let kinds = [ServerKind::Foreign, ServerKind::ForeignOther, ServerKind::Domestic];
+    let [one, two, three] = kinds.map(|kind| to_one(bench, kind));
+    let (one, two, three) = tokio::join!(one, two, three);
+    let answering: Vec<usize> = [one, two, three].into_iter().flatten().filter(|back| *back > 0).collect();
+    let share = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    let sent = answering.len() * FLOWS * DATAGRAMS;
+    (sent > 0).then(|| 1.0 - share(answering.iter().sum()) / share(sent))
+}
+
+/// How many echoes came back from one server; `None` when there is no port to ask.
+async fn to_one(bench: &Arc<Bench>, kind: ServerKind) -> Option<usize> {
     let mut flows = JoinSet::new();
     for _flow in 0..FLOWS {
-        let address = bench.any_port(ServerKind::Foreign, Carrier::Udp)?;
-        let timeout = bench.timeout();
+        let address = bench.any_port(kind, Carrier::Udp)?;
+        let timeout = bench.timeout().max(WAIT_MIN);
         let mut rng = bench.rng();
         flows.spawn(async move {
             let socket = UdpSocket::bind(unspecified(address.ip())).await.ok()?;
@@ -50,6 +64,5 @@ pub(super) async fn measure(bench: &Arc<Bench>) -> Option<f64> {
     while let Some(flow) = flows.join_next().await {
         back += flow.ok().flatten().unwrap_or(0);
     }
-    let share = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-    (back > 0).then(|| 1.0 - share(back) / share(FLOWS * DATAGRAMS))
+    Some(back)
 }

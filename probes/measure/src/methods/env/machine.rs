@@ -1,5 +1,7 @@
 //! What the machine says of itself (Linux: `/proc` and `/sys`). Elsewhere everything is unknown, and said to be.
 
+mod link;
+
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -11,10 +13,8 @@ use commucat_verdict::observations::Environment;
 /// Programs that rewrite packets to get past filters, by the names of their processes.
 const REWRITERS: [&str; 8] =
     ["nfqws", "nfqws2", "tpws", "ciadpi", "byedpi", "spoofdpi", "youtubeUnblock", "dpi-tunnel-cli"];
-/// Beginnings of names of tunnel interfaces, for systems whose `/sys` shows another network namespace.
+/// Beginnings of names of tunnel interfaces, for systems that do not say what kind of device it is.
 const TUNNELS: [&str; 7] = ["tun", "utun", "wg", "ppp", "tailscale", "nordlynx", "proton"];
-/// `ARPHRD_NONE` (linux/if_arp.h): an interface without link addresses, which WireGuard and TUN devices are.
-const ARPHRD_NONE: &str = "65534";
 /// `RTF_UP` and `RTF_REJECT` (linux/route.h).
 const RTF_UP: u32 = 1;
 const RTF_REJECT: u32 = 0x200;
@@ -43,8 +43,8 @@ fn route_to(target: IpAddr) -> Option<String> {
         return Some("lo".to_owned());
     }
     match target {
-        IpAddr::V4(target) => route4(&fs::read_to_string("/proc/net/route").ok()?, target),
-        IpAddr::V6(target) => route6(&fs::read_to_string("/proc/net/ipv6_route").ok()?, target),
+        IpAddr::V4(target) => route4(&fs::read_to_string("/proc/thread-self/net/route").ok()?, target),
+        IpAddr::V6(target) => route6(&fs::read_to_string("/proc/thread-self/net/ipv6_route").ok()?, target),
     }
 }
 
@@ -77,10 +77,10 @@ fn route6(table: &str, target: Ipv6Addr) -> Option<String> {
 }
 
 fn is_tunnel(interface: &str) -> bool {
-    let about = Path::new("/sys/class/net").join(interface);
     let by_name = TUNNELS.iter().any(|prefix| interface.starts_with(prefix));
-    let raw = fs::read_to_string(about.join("type")).is_ok_and(|kind| kind.trim() == ARPHRD_NONE);
-    by_name || raw || about.join("tun_flags").exists()
+    // A TAP device looks like Ethernet; only `/sys` knows better, where it shows this network namespace.
+    let tap = Path::new("/sys/class/net").join(interface).join("tun_flags").exists();
+    by_name || tap || link::is_tunnel(interface).unwrap_or(false)
 }
 
 fn network_type(interface: &str) -> &'static str {
@@ -102,7 +102,9 @@ fn network_type(interface: &str) -> &'static str {
 fn rewriters() -> Vec<String> {
     let mut found = Vec::new();
     // One line a queue that a program has bound (NFQUEUE).
-    if fs::read_to_string("/proc/net/netfilter/nfnetlink_queue").is_ok_and(|text| !text.trim().is_empty()) {
+    if fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_queue")
+        .is_ok_and(|text| !text.trim().is_empty())
+    {
         found.push("a program behind NFQUEUE".to_owned());
     }
     let Ok(processes) = fs::read_dir("/proc") else {
