@@ -18,9 +18,11 @@ mod dns_message;
 mod endpoint;
 mod http_head;
 mod judge;
+mod mimic_server;
 mod packet;
 mod proxy;
 mod quic_initial;
+mod reality_stranger;
 mod server_list;
 mod shadowsocks_wire;
 mod share_link;
@@ -40,9 +42,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("endpoint", endpoint::run),
     ("http_head", http_head::run),
     ("judge", judge::run),
+    ("mimic_server", mimic_server::run),
     ("packet", packet::run),
     ("proxy", proxy::run),
     ("quic_initial", quic_initial::run),
+    ("reality_stranger", reality_stranger::run),
     ("server_list", server_list::run),
     ("shadowsocks_wire", shadowsocks_wire::run),
     ("share_link", share_link::run),

@@ -29,6 +29,8 @@ mod client;
 mod codec;
 mod decompress;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grease;
 mod hello;
 mod link;

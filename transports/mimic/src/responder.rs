@@ -168,6 +168,11 @@ impl Responder {
         Ok(())
     }
 
+    /// Seals a record of any kind with the keys of the moment, for [`crate::fuzzing`].
+    pub(crate) fn seal_as(&mut self, kind: u8, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.link.send.as_mut().ok_or(Error::NotOpen)?.seal(out, kind, bytes)
+    }
+
     /// Writes a record that is `bytes` long, header included, and moves nothing: an imitation of a ticket.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ mod certificate;
 mod client;
 mod config;
 mod cover;
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod link;
 mod probe;

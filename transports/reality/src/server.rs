@@ -71,10 +71,12 @@ impl RealityServer {
         let name = self.config.server_names.first().map_or("", String::as_str);
         let ml_dsa = self.config.ml_dsa_65.is_some();
         let certificate = if ml_dsa { ML_DSA_CERTIFICATE_BYTES } else { CERTIFICATE_BYTES };
-        let mut learnt = Vec::new();
-        let mut failed = TargetError::Silent;
-        for class in Class::ALL {
-            match Box::pin(target::learn(&**net, &self.config.target, name, class)).await {
+        let look = |class| Box::pin(target::learn(&**net, &self.config.target, name, class));
+        let [none, http1, http2] = Class::ALL;
+        let (of_none, of_http1, of_http2) = tokio::join!(look(none), look(http1), look(http2));
+        let (mut learnt, mut failed) = (Vec::new(), TargetError::Silent);
+        for (class, outcome) in [(none, of_none), (http1, of_http1), (http2, of_http2)] {
+            match outcome {
                 Ok(profile) if !profile.holds(certificate) => failed = TargetError::TooShort { ml_dsa },
                 Ok(profile) => learnt.push((class, profile)),
                 Err(error) => failed = error,

@@ -25,6 +25,8 @@ const RECORD_HEADER_BYTES: usize = 5;
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
+/// The only suite of TLS 1.3 whose hash has 48 bytes.
+const AES_256_GCM_SHA384: u16 = 0x1302;
 
 /// Why a site cannot be imitated.
 #[derive(Debug, thiserror::Error)]
@@ -96,13 +98,15 @@ pub(crate) struct Profile {
     pub(crate) sealed: Vec<usize>,
     /// Lengths of the records that come after the handshake by themselves: tickets, settings.
     pub(crate) after: Vec<usize>,
+    /// Bytes of the hash of the suite that it chooses.
+    pub(crate) hash: usize,
 }
 
 impl Profile {
     /// Whether our messages fit in records of these lengths: EncryptedExtensions, a certificate of that many bytes,
-    /// CertificateVerify with 64 bytes of signature, Finished with a hash as long as any.
+    /// CertificateVerify with 64 bytes of signature, Finished with a hash.
     pub(crate) fn holds(&self, certificate: usize) -> bool {
-        let messages = [6, certificate + 13, 72, 52];
+        let messages = [6, certificate + 13, 72, 4 + self.hash];
         Flight::new(self.sealed.clone()).is_ok_and(|flight| flight.holds(&messages))
     }
 }
@@ -183,7 +187,10 @@ async fn look(net: &dyn Net, target: &HostPort, name: &str, class: Class) -> Res
         }
         client.handle_input(net.unix_time(), &record)?;
         while let Some(event) = client.poll_event() {
-            connected |= matches!(event, Event::Connected { .. });
+            if let Event::Connected { suite, .. } = event {
+                connected = true;
+                profile.hash = if suite == AES_256_GCM_SHA384 { 48 } else { 32 };
+            }
         }
         send(&mut io, &mut client).await?;
     }

@@ -3,7 +3,7 @@
 pub(crate) mod datagrams;
 pub(crate) mod stream;
 pub(crate) mod vision;
-mod xudp;
+pub(crate) mod xudp;
 
 use std::net::IpAddr;
 

@@ -28,7 +28,7 @@ const SHORT_PADDING_RANGE: u32 = 256;
 
 /// How a direction goes on behind a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Another block.
     Continue = 0,
     /// Plain bytes inside the outer TLS.
@@ -111,7 +111,7 @@ impl Unpadder {
     ///
     /// # Errors
     /// The bytes are no blocks of this user.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         input: &mut &[u8],
         out: &mut Vec<u8>,

@@ -21,7 +21,7 @@ const KEEP_ALIVE: u8 = 4;
 
 /// A frame that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     /// A datagram to or from that peer; without one, the last that was named.
     Datagram(Option<HostPort>, &'a [u8]),
     /// The peer of what comes without one, and no datagram.
@@ -35,7 +35,7 @@ pub(super) enum Frame<'a> {
 }
 
 /// Reads a frame at the head of `input`, which is moved behind it; `None` when it is not whole yet.
-pub(super) fn decode<'a>(input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, RequestError> {
+pub(crate) fn decode<'a>(input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, RequestError> {
     let Some((length, rest)) = input.split_first_chunk() else { return Ok(None) };
     let length = usize::from(u16::from_be_bytes(*length));
     if !(SHORTEST_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&length) {
