@@ -1,5 +1,8 @@
 //! The dialling end.
 
+#[cfg(test)]
+mod site_tests;
+
 use std::{
     io,
     sync::{Arc, OnceLock},
@@ -19,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::{
     auth::{AuthKey, Claim, SHORT_ID_BYTES, VERSION},
     config::ClientConfig,
-    link, probe,
+    link, probe, spider, target,
     tls::{ClientEngine, TlsStream},
     verify::{BridgeVerifier, NotTheBridge},
     vless::{
@@ -122,10 +125,23 @@ impl RealityClient {
         match cx.until_deadline(drive(&mut io, &mut engine, progress)).await {
             None => Err(progress.failed(Phase::Handshake, Signal::Timeout)),
             Some(Err(failed)) => Err(failed),
-            Some(Ok(Trust::Own)) => Ok(self.tls(io, engine)),
+            Some(Ok((Trust::Own, _))) => Ok(self.tls(io, engine)),
             // The site's own certificate: the bridge passed us on, or this is not the bridge.
-            Some(Ok(_)) => Err(progress.failed(Phase::Authenticate, Signal::AuthRejected)),
+            Some(Ok((_, alpn))) => {
+                self.visit(io, engine, alpn.as_deref(), cx).await;
+                let failed = progress.failed(Phase::Authenticate, Signal::AuthRejected);
+                Err(Failed { error: Some(NotTheBridge::Site.into()), ..failed })
+            }
         }
+    }
+
+    /// Behaves as a browser that reached the site; whatever comes of it.
+    async fn visit(&self, io: BoxStream, engine: Engine, alpn: Option<&str>, cx: &Cx) {
+        let mut site = TlsStream::new(io, ClientEngine::new(engine));
+        let until = cx.deadline.min(cx.net.now() + spider::VISIT_TIME);
+        let (name, browser) = (&self.config.server_name, self.config.fingerprint);
+        let visit = Box::pin(spider::visit(&mut site, alpn, name, browser));
+        target::within(&*cx.net, until, visit).await;
     }
 
     fn engine(&self, cx: &Cx) -> Result<Engine, Error> {
@@ -200,12 +216,12 @@ impl RealityClient {
     }
 }
 
-/// Moves handshake bytes until the engine is connected: what its verifier recognised.
+/// Moves handshake bytes until the engine is connected: what its verifier recognised, and the application protocol.
 async fn drive(
     io: &mut BoxStream,
     engine: &mut Engine,
     progress: &mut Progress<'_>,
-) -> Result<Trust, Failed> {
+) -> Result<(Trust, Option<String>), Failed> {
     let mut chunk = vec![0; READ_BYTES];
     loop {
         let mut wire = Vec::new();
@@ -217,8 +233,8 @@ async fn drive(
         sent.await.map_err(|error| broken(progress, error))?;
         progress.sent += wire.len() as u64;
         while let Some(event) = engine.poll_event() {
-            if let Event::Connected { trust: Some(trust), .. } = event {
-                return Ok(trust);
+            if let Event::Connected { trust: Some(trust), alpn, .. } = event {
+                return Ok((trust, alpn));
             }
         }
         let count = io.read(&mut chunk).await.map_err(|error| broken(progress, error))?;

@@ -15,6 +15,7 @@
 //! | Replaying a captured hello | each hello is accepted once while its time is good; a replay goes to the site |
 //! | Hellos of no browser (JA4) | hellos from captured templates of current browsers ([`commucat_mimic`]) |
 //! | Lengths of the server's flight, tickets after it | as the site's, which is looked at when the bridge starts |
+//! | Clients that leave as soon as the site answers instead of the bridge | they finish the handshake, ask for the page as the browser would, and read for some seconds before they report it |
 //! | A certificate that is not the site's | it is sealed; nobody but the client can open it |
 //! | TLS inside TLS by lengths and timing | the flow `xtls-rprx-vision`: padding while the inner handshake lasts, then the inner records themselves |
 //!
@@ -41,7 +42,7 @@
 //! # What is not built
 //!
 //! A mux over few carriers (of mux.cool only XUDP's session is spoken), splicing in the kernel for a Vision direction
-//! below TLS, the spider that walks the site when the certificate turns out to be the site's.
+//! below TLS. The spider asks for one page and follows no links.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -56,6 +57,7 @@ mod link;
 mod probe;
 mod replay;
 mod server;
+mod spider;
 mod target;
 mod tls;
 mod users;

@@ -238,7 +238,8 @@ pub(crate) fn can_be_imitated(hello: &[u8], session_id: &[u8]) -> Result<TargetH
     Ok(TargetHello::read(hello, session_id)?)
 }
 
-async fn within<T>(net: &dyn Net, until: Instant, future: impl Future<Output = T>) -> Option<T> {
+/// Runs a future until that time; `None` when it came first.
+pub(crate) async fn within<T>(net: &dyn Net, until: Instant, future: impl Future<Output = T>) -> Option<T> {
     let mut timer = net.sleep_until(until);
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| {

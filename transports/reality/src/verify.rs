@@ -20,6 +20,12 @@ pub(crate) enum NotTheBridge {
     /// The bridge is known by its key, and the second signature is missing or wrong.
     #[error("the bridge does not hold the ML-DSA-65 key of the link")]
     MlDsa,
+    /// The site, with a valid certificate.
+    #[error(
+        "the site itself answered: the link's public key, short id or server name is not this bridge's, or the clock \
+         of this machine is off by minutes, or the bridge asks for a newer version; get a new link, and check the clock"
+    )]
+    Site,
     /// Nobody that we know.
     #[error("the certificate is neither the bridge's nor of a trusted site")]
     Stranger,
