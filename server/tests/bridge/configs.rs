@@ -15,6 +15,8 @@ fn every_example_parses() {
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         match path.extension().and_then(|ending| ending.to_str()) {
+            // The probe's own tests read it.
+            Some("toml") if path.ends_with("probe-targets.toml") => {}
             Some("toml" | "yaml") => {
                 let config = BridgeConfig::load(Some(&path), std::iter::empty());
                 config.unwrap_or_else(|error| panic!("{error}"));
