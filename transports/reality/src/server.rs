@@ -5,8 +5,8 @@ mod meeting;
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -35,6 +35,8 @@ use crate::{
 
 /// A request must be complete this long after the handshake.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// The least time between two looks at the target.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Connections whose hello or request is still being read. Beyond it the newest are reset.
 const MAX_HANDSHAKES: usize = 16_384;
 
@@ -55,6 +57,8 @@ struct Shared {
     /// The key of this listener's certificates.
     key: Ed25519KeyPair,
     profiles: RwLock<Vec<(Class, Profile)>>,
+    /// When the target was looked at again.
+    looked: Mutex<Option<Instant>>,
     replays: ReplayCache,
     handshakes: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
@@ -64,25 +68,6 @@ impl RealityServer {
     pub(crate) fn new(spec: &Spec, users: &Arc<UserTable>) -> Result<Self, ConfigError> {
         let config = Arc::new(ServerConfig::from_spec(spec)?);
         Ok(Self { config, users: Arc::clone(users), listen: spec.endpoint.clone() })
-    }
-
-    /// Looks at the target as each class of browser; a target that none of them can be imitated at is refused.
-    async fn learn(&self, net: &Arc<dyn Net>) -> Result<Vec<(Class, Profile)>, TargetError> {
-        let name = self.config.server_names.first().map_or("", String::as_str);
-        let ml_dsa = self.config.ml_dsa_65.is_some();
-        let certificate = if ml_dsa { ML_DSA_CERTIFICATE_BYTES } else { CERTIFICATE_BYTES };
-        let look = |class| Box::pin(target::learn(&**net, &self.config.target, name, class));
-        let [none, http1, http2] = Class::ALL;
-        let (of_none, of_http1, of_http2) = tokio::join!(look(none), look(http1), look(http2));
-        let (mut learnt, mut failed) = (Vec::new(), TargetError::Silent);
-        for (class, outcome) in [(none, of_none), (http1, of_http1), (http2, of_http2)] {
-            match outcome {
-                Ok(profile) if !profile.holds(certificate) => failed = TargetError::TooShort { ml_dsa },
-                Ok(profile) => learnt.push((class, profile)),
-                Err(error) => failed = error,
-            }
-        }
-        if learnt.is_empty() { Err(failed) } else { Ok(learnt) }
     }
 
     async fn bind(&self, cx: &Cx) -> Result<RealityListener, ListenError> {
@@ -99,8 +84,7 @@ impl RealityServer {
                 .ok_or_else(|| bind(io::ErrorKind::AddrNotAvailable.into()))?,
         };
         let port = cx.net.listen_stream(local).await.map_err(bind)?;
-        let profiles = self
-            .learn(&cx.net)
+        let profiles = learn(&self.config, &cx.net)
             .await
             .map_err(|error| ConfigError::with_source(Some("target"), ConfigProblem::BadValue, error))?;
         let key = new_key(&*cx.net).map_err(bind)?;
@@ -110,11 +94,50 @@ impl RealityServer {
             net: Arc::clone(&cx.net),
             key,
             profiles: RwLock::new(profiles),
+            looked: Mutex::new(None),
             replays: ReplayCache::new(self.config.max_time_diff),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             strangers: Arc::new(Semaphore::new(cover::MAX_STRANGERS)),
         });
         Ok(RealityListener { port, shared })
+    }
+}
+
+/// Looks at the target as each class of browser; a target that none of them can be imitated at is refused.
+async fn learn(config: &ServerConfig, net: &Arc<dyn Net>) -> Result<Vec<(Class, Profile)>, TargetError> {
+    let name = config.server_names.first().map_or("", String::as_str);
+    let ml_dsa = config.ml_dsa_65.is_some();
+    let certificate = if ml_dsa { ML_DSA_CERTIFICATE_BYTES } else { CERTIFICATE_BYTES };
+    let look = |class| Box::pin(target::learn(&**net, &config.target, name, class));
+    let [none, http1, http2] = Class::ALL;
+    let (of_none, of_http1, of_http2) = tokio::join!(look(none), look(http1), look(http2));
+    let (mut learnt, mut failed) = (Vec::new(), TargetError::Silent);
+    for (class, outcome) in [(none, of_none), (http1, of_http1), (http2, of_http2)] {
+        match outcome {
+            Ok(profile) if !profile.holds(certificate) => failed = TargetError::TooShort { ml_dsa },
+            Ok(profile) => learnt.push((class, profile)),
+            Err(error) => failed = error,
+        }
+    }
+    if learnt.is_empty() { Err(failed) } else { Ok(learnt) }
+}
+
+impl Shared {
+    /// Looks at the target again, when what it sends is no longer what was learnt: a new certificate changes lengths. At
+    /// most one look a minute.
+    async fn learn_again(&self) {
+        let now = self.net.now();
+        {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.is_some_and(|before| now.saturating_duration_since(before) < LOOK_EVERY) {
+                return;
+            }
+            *looked = Some(now);
+        }
+        match learn(&self.config, &self.net).await {
+            Ok(fresh) => *self.profiles.write().unwrap_or_else(PoisonError::into_inner) = fresh,
+            Err(why) => tracing::warn!(%why, "the target of a REALITY endpoint can no longer be imitated"),
+        }
     }
 }
 

@@ -20,7 +20,9 @@ use crate::{
 
 /// How long the target may take to be reached.
 const TARGET_TIME: Duration = Duration::from_secs(10);
-/// How long one of ours may take for a handshake, the target's part in it too.
+/// How long the target may take for its flight.
+const FLIGHT_TIME: Duration = Duration::from_secs(5);
+/// How long one of ours may take for the rest of a handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
 /// Bytes of a hello that are looked at. More is nobody's hello.
 const MAX_HELLO_BYTES: usize = 32 << 10;
@@ -66,16 +68,28 @@ impl Meeting {
         };
         let mut flight = FlightReader::default();
         let answered = self.answer(&client, &mut target, &mut flight);
-        let mut responder = match within(&*shared.net, HANDSHAKE_TIME, answered).await {
-            Some(Ok(responder)) => responder,
-            Some(Err(why)) => {
-                tracing::warn!(%why, "the target's answer cannot be imitated; the client gets it as it is");
-                return Err(self.pass_on(target, &flight.bytes).await);
+        let why = match within(&*shared.net, FLIGHT_TIME, answered).await {
+            Some(Ok(responder)) => {
+                drop(target);
+                return self.open(responder, &client).await;
             }
-            None => return Err(self.pass_on(target, &flight.bytes).await),
+            Some(Err(why)) => why,
+            None => "it did not send what it sent at the first look".into(),
         };
-        drop(target);
-        let finished = self.finish(&mut responder, &client);
+        tracing::warn!(%why, "the target's answer cannot be imitated; the client gets it as it is");
+        let again = Box::pin(shared.learn_again());
+        let (error, ()) = tokio::join!(self.pass_on(target, &flight.bytes), again);
+        Err(error)
+    }
+
+    /// The tunnel, once our flight is ready to be sent.
+    async fn open(
+        mut self,
+        mut responder: Responder,
+        client: &Client,
+    ) -> Result<TlsStream<Responder>, AcceptError> {
+        let shared = Arc::clone(&self.shared);
+        let finished = self.finish(&mut responder, client);
         within(&*shared.net, HANDSHAKE_TIME, finished)
             .await
             .ok_or(AcceptError::Limit("time for the handshake"))?

@@ -1,92 +1,18 @@
 //! Visitors that mean harm: cut hellos, floods, records that are too long, silence. The bridge stays bounded, answers as the
 //! site, and serves others meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use commucat_net::SystemNet;
 use commucat_reality::Reality;
-use commucat_transport_api::{
-    Channel, Client, Cx, HostPort, Net, PluggableTransport as _, Secret, Spec, Target, User, UserTable,
-};
+use commucat_transport_api::{Cx, HostPort, PluggableTransport as _, Target};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 
-use crate::support::{NAME, params, site};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A bridge that echoes, a client of it, and the site behind it.
-struct Place {
-    bridge: HostPort,
-    site: HostPort,
-    spec: Spec,
-    client: Arc<dyn Client>,
-}
-
-impl Place {
-    async fn start() -> Self {
-        let net: Arc<dyn Net> = SystemNet::new();
-        let site = site(&net).await;
-        let transport = Reality::new();
-        let mut all = transport.generate_server_params().unwrap();
-        all.as_object_mut().unwrap().extend(params(&site).as_object().unwrap().clone());
-        let spec = Spec::new(commucat_reality::ID, "127.0.0.1:0".parse().unwrap(), all).unwrap();
-        let user = User { id: "anna".parse().unwrap(), secret: Secret::new([1; 32]) };
-        let users = Arc::new(UserTable::new(vec![user.clone()]));
-        let server = transport.server(&spec, &users).unwrap();
-        let cx = Cx::new(net, PATIENCE);
-        let mut listener = server.listen(&cx).await.unwrap();
-        let bridge = HostPort::from(listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok(incoming) = listener.accept().await {
-                tokio::spawn(async move {
-                    let accepted = incoming.handshake().await.ok()?;
-                    let Channel::Stream(stream) = accepted.channel else { return None };
-                    let (mut read, mut write) = tokio::io::split(stream);
-                    let mut buffer = vec![0; 16 << 10];
-                    while let Ok(count @ 1..) = read.read(&mut buffer).await {
-                        write.write_all(&buffer[..count]).await.ok()?;
-                        write.flush().await.ok()?;
-                    }
-                    write.shutdown().await.ok()
-                });
-            }
-        });
-        let spec = server.client_spec(&bridge, &user).unwrap();
-        let client = transport.client(&spec).unwrap();
-        Self { bridge, site: site.at, spec, client }
-    }
-
-    /// One of ours says something and hears it.
-    async fn serves(&self) {
-        self.says(&*self.client).await;
-    }
-
-    async fn says(&self, client: &dyn Client) {
-        let cx = Cx::new(SystemNet::new(), PATIENCE);
-        let target = Target::Stream("echo.example:7".parse().unwrap());
-        let opened = timeout(PATIENCE, client.dial(&cx, &target)).await.unwrap().unwrap();
-        let mut stream = opened.channel.into_stream().unwrap();
-        stream.write_all(b"still here").await.unwrap();
-        stream.flush().await.unwrap();
-        let mut heard = [0; 10];
-        timeout(PATIENCE, stream.read_exact(&mut heard)).await.unwrap().unwrap();
-        assert_eq!(&heard, b"still here");
-    }
-
-    /// What a place answers to these bytes and an end, and whether it ended in order.
-    async fn answer(at: &HostPort, sent: &[u8]) -> (Vec<u8>, bool) {
-        let mut stream = TcpStream::connect(at.socket_addr().unwrap()).await.unwrap();
-        // A server that has heard enough may refuse the rest.
-        let written = stream.write_all(sent).await.is_ok() && stream.shutdown().await.is_ok();
-        let mut answer = Vec::new();
-        let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end");
-        (answer, written && ended.is_ok())
-    }
-}
+use crate::place::{PATIENCE, Place};
 
 /// A wire between a client and the bridge that carries the first bytes up one at a time.
 async fn byte_by_byte(to: &HostPort, first: usize) -> HostPort {
@@ -229,7 +155,7 @@ async fn a_captured_hello_passes_once() {
         stream.write_all(&hello).await.unwrap();
         let mut answer = vec![0; 1200];
         timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
-        assert_eq!(answer[0], 22, "{NAME} answers either way");
+        assert_eq!(answer[0], 22, "a handshake either way");
         lengths.push(u16::from_be_bytes([answer[3], answer[4]]));
     }
     // The ServerHello of the site and the one with our share have the same length.

@@ -4,6 +4,8 @@
 
 mod hostile;
 mod links;
+mod place;
+mod renewal;
 mod suite;
 mod support;
 mod visitors;
