@@ -6,7 +6,7 @@ pub(crate) mod pair;
 use std::{
     fmt, io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -168,6 +168,8 @@ pub(crate) struct TlsStream<E> {
     unopened: bool,
     /// Our direction goes on below TLS: the engine says nothing more.
     below: bool,
+    /// Whoever waits for the carrier to take more; the reader may be another task.
+    writer: Option<Waker>,
 }
 
 impl<E: Engine> TlsStream<E> {
@@ -183,6 +185,7 @@ impl<E: Engine> TlsStream<E> {
             stepwise: false,
             unopened: false,
             below: false,
+            writer: None,
         }
     }
 
@@ -237,7 +240,9 @@ impl<E: Engine> TlsStream<E> {
 
     /// Waits until what was sealed has left.
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.outbox.poll_drain(cx, &mut self.io)
+        let sent = self.outbox.poll_drain(cx, &mut self.io);
+        self.writer = sent.is_pending().then(|| cx.waker().clone());
+        sent
     }
 
     fn collect_engine(&mut self) {
@@ -290,7 +295,11 @@ impl<E: Engine> TlsStream<E> {
         self.collect_engine();
         if self.outbox.waiting() > 0 {
             // What the engine says by itself is small; the next write carries what does not fit now.
-            let _sent = self.outbox.poll_drain(cx, &mut self.io)?;
+            let sent = self.outbox.poll_drain(cx, &mut self.io)?;
+            // The carrier knows one waiting task, and now that is the reader's.
+            if let Some(writer) = self.writer.take().filter(|_| sent.is_pending()) {
+                writer.wake();
+            }
         }
         result.map_err(broken)
     }
@@ -327,19 +336,19 @@ impl<E: Engine> AsyncWrite for TlsStream<E> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.outbox.waiting() >= MAX_OUTBOX_BYTES {
-            ready!(this.outbox.poll_drain(cx, &mut this.io))?;
+            ready!(this.poll_sent(cx))?;
         }
         let taken = bytes.get(..bytes.len().min(MAX_WRITE_BYTES)).unwrap_or_default();
         this.engine.seal(taken, &mut this.outbox.bytes).map_err(broken)?;
         // What the carrier does not take now goes with the next write or flush.
-        let _sent = this.outbox.poll_drain(cx, &mut this.io)?;
+        let _sent = this.poll_sent(cx)?;
         Poll::Ready(Ok(taken.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.collect_engine();
-        ready!(this.outbox.poll_drain(cx, &mut this.io))?;
+        ready!(this.poll_sent(cx))?;
         Pin::new(&mut this.io).poll_flush(cx)
     }
 
@@ -349,7 +358,7 @@ impl<E: Engine> AsyncWrite for TlsStream<E> {
             this.engine.close().map_err(broken)?;
             this.engine.transmit(&mut this.outbox.bytes);
         }
-        ready!(this.outbox.poll_drain(cx, &mut this.io))?;
+        ready!(this.poll_sent(cx))?;
         Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }

@@ -14,8 +14,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const NAME: &str = "inner.example.org";
-/// Bytes up and bytes down of a big transfer.
-const BULK_BYTES: usize = 8 << 20;
+/// Bytes of the pattern that is repeated; a prime number.
+const PATTERN_BYTES: usize = 65_521;
 
 /// An echo server that speaks TLS.
 pub(crate) struct Inner {
@@ -55,8 +55,8 @@ impl Inner {
         Self { address, certificate: certificate.der().clone() }
     }
 
-    /// A megabyte and the ends of both directions, then many megabytes both ways at the same time.
-    pub(crate) async fn through<S>(&self, streams: [S; 2])
+    /// A megabyte and the ends of both directions, then so many bytes both ways at the same time.
+    pub(crate) async fn through<S>(&self, streams: [S; 2], bytes: usize)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -68,31 +68,43 @@ impl Inner {
         let [first, second] = streams;
         let tls = connector.connect(name.clone(), first).await.unwrap();
         exchange(tls, Ending::AfterAnswer).await.unwrap();
-        bulk(connector.connect(name, second).await.unwrap()).await;
+        bulk(connector.connect(name, second).await.unwrap(), bytes).await;
     }
 }
 
 /// Writes and reads at the same time; every byte that comes back is looked at.
-async fn bulk(stream: impl AsyncRead + AsyncWrite + Send + 'static) {
+pub(crate) async fn bulk(stream: impl AsyncRead + AsyncWrite + Send + 'static, bytes: usize) {
     let (mut read, mut write) = tokio::io::split(stream);
-    let byte = |at: usize| (at / 7 + at / 65_521).to_le_bytes()[0];
+    let expected = pattern();
     let writing = tokio::spawn(async move {
-        let mut at = 0;
-        while at < BULK_BYTES {
-            let chunk: Vec<u8> = (at..(at + 50_000).min(BULK_BYTES)).map(byte).collect();
-            write.write_all(&chunk).await.unwrap();
-            at += chunk.len();
+        let (pattern, mut left) = (pattern(), bytes);
+        while left > 0 {
+            let part = &pattern[..left.min(PATTERN_BYTES)];
+            write.write_all(part).await.unwrap();
+            left -= part.len();
         }
         write.flush().await.unwrap();
         write
     });
     let (mut at, mut buffer) = (0, vec![0; 64 << 10]);
-    while at < BULK_BYTES {
-        let count = read.read(&mut buffer).await.unwrap();
+    while at < bytes {
+        let from = at % PATTERN_BYTES;
+        let room = buffer.len().min(PATTERN_BYTES - from);
+        let count = read.read(&mut buffer[..room]).await.unwrap();
         assert!(count > 0, "it ended after {at} bytes");
-        let right = buffer[..count].iter().enumerate().all(|(more, got)| *got == byte(at + more));
-        assert!(right, "other bytes came back near {at}");
+        assert!(buffer[..count] == expected[from..from + count], "other bytes came back near {at}");
         at += count;
     }
     writing.await.unwrap().shutdown().await.unwrap();
+    assert_eq!(read.read(&mut buffer).await.unwrap(), 0, "an end");
+}
+
+/// Bytes without a period of a power of two: nothing that is lost or doubled fits again.
+fn pattern() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..PATTERN_BYTES).map(|_index| next()).collect()
 }

@@ -8,20 +8,31 @@ mod site;
 mod tap;
 mod xray;
 
+use std::net::SocketAddr;
+
 use commucat_tests_interop::{
     SocksUdp, echo_service,
     shadowsocks::{Ending, exchange, through_our_client, through_socks},
     socks_connect, udp_echo_service,
 };
 use rustls::version::{TLS12, TLS13};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
+    time::timeout,
+};
 
 use crate::{
     ends::{FromXray, PATIENCE, Setup, ToXray},
-    inner::Inner,
+    inner::{Inner, bulk},
     tap::Tap,
     xray::Xray,
 };
+
+/// Bytes of a transfer whose wire is looked at.
+const SOME_BYTES: usize = 8 << 20;
+/// Bytes of a big transfer.
+const MUCH_BYTES: usize = 256 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_client_to_its_server() {
@@ -70,7 +81,7 @@ async fn our_client_to_its_server_with_vision() {
         let inner = Inner::start(version).await;
         let tap = Tap::start(inner.address).await;
         let streams = [ends.stream(tap.address).await, ends.stream(tap.address).await];
-        timeout(PATIENCE, inner.through(streams)).await.unwrap();
+        timeout(PATIENCE, inner.through(streams, SOME_BYTES)).await.unwrap();
         // The inner TLS 1.3 is on the wire as it is, the older one is not.
         assert_eq!(ends.tap.heard(&tap.middles()), [version == &TLS13; 2]);
     }
@@ -86,8 +97,51 @@ async fn its_client_to_our_server_with_vision() {
         let inner = Inner::start(version).await;
         let tap = Tap::start(inner.address).await;
         let connect = async || socks_connect(ends.proxy, &tap.address.into()).await.unwrap();
-        timeout(PATIENCE, inner.through([connect().await, connect().await])).await.unwrap();
+        timeout(PATIENCE, inner.through([connect().await, connect().await], SOME_BYTES)).await.unwrap();
         assert_eq!(ends.tap.heard(&tap.middles()), [version == &TLS13; 2]);
+    }
+}
+
+/// 256 MiB each way at the same time, without a flow and with it, and then 64 streams at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_moves_much_through_its_server() {
+    let Some(xray) = Xray::find() else { return };
+    for setup in [Setup::default(), Setup::VISION] {
+        let ends = ToXray::start(&xray, setup, "chrome").await;
+        let (echo, inner) = (echo_service().await.unwrap(), Inner::start(&TLS13).await);
+        timeout(PATIENCE, bulk(ends.stream(echo).await, MUCH_BYTES)).await.unwrap();
+        let streams = [ends.stream(inner.address).await, ends.stream(inner.address).await];
+        timeout(PATIENCE, inner.through(streams, MUCH_BYTES)).await.unwrap();
+        many(|| ends.stream(echo)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_client_moves_much_through_our_server() {
+    let Some(xray) = Xray::find() else { return };
+    for setup in [Setup::default(), Setup::VISION] {
+        let ends = FromXray::start(&xray, setup, true).await;
+        let (echo, inner) = (echo_service().await.unwrap(), Inner::start(&TLS13).await);
+        let connect = async |to: SocketAddr| socks_connect(ends.proxy, &to.into()).await.unwrap();
+        timeout(PATIENCE, bulk(connect(echo).await, MUCH_BYTES)).await.unwrap();
+        let streams = [connect(inner.address).await, connect(inner.address).await];
+        timeout(PATIENCE, inner.through(streams, MUCH_BYTES)).await.unwrap();
+        many(|| connect(echo)).await;
+    }
+}
+
+/// Opens 64 streams one after the other and uses all of them at the same time.
+async fn many<S, F>(mut open: impl FnMut() -> F)
+where
+    F: Future<Output = S>,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut all = JoinSet::new();
+    for _stream in 0..64 {
+        all.spawn(exchange(open().await, Ending::AfterAnswer));
+    }
+    while let Some(done) = timeout(PATIENCE, all.join_next()).await.unwrap() {
+        done.unwrap().unwrap();
     }
 }
 

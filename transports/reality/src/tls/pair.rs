@@ -115,3 +115,37 @@ impl AsyncWrite for Portions {
         Poll::Ready(Ok(()))
     }
 }
+
+/// A reader and a writer in tasks of their own: neither may take the other's place in the queue for the carrier.
+#[tokio::test]
+async fn reading_does_not_lose_a_writer_that_waits() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::{ClientEngine, TlsStream};
+
+    const BYTES: usize = 300_000;
+    let (client, bridge) = pair();
+    // So narrow that the writer waits at every step.
+    let (near, far) = tokio::io::duplex(1000);
+    let ours = TlsStream::new(Box::new(near), ClientEngine::new(client));
+    let (mut far_read, mut far_write) = tokio::io::split(TlsStream::new(Box::new(far), bridge));
+    let echo = tokio::spawn(async move {
+        let mut chunk = vec![0; 700];
+        while let Ok(count @ 1..) = far_read.read(&mut chunk).await {
+            far_write.write_all(&chunk[..count]).await.unwrap();
+            far_write.flush().await.unwrap();
+        }
+        far_write.shutdown().await.unwrap();
+    });
+    let (mut read, mut write) = tokio::io::split(ours);
+    let writing = tokio::spawn(async move {
+        write.write_all(&vec![5; BYTES]).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let mut heard = Vec::new();
+    let all = tokio::time::timeout(Duration::from_secs(20), read.read_to_end(&mut heard));
+    all.await.expect("nobody is forgotten").unwrap();
+    assert_eq!(heard, [5; BYTES]);
+    writing.await.unwrap();
+    echo.await.unwrap();
+}
