@@ -75,6 +75,8 @@ impl Command {
     const fn default_log(&self) -> &'static str {
         match self {
             Self::Up(_) | Self::Serve(_) => "info",
+            // What a network does to a measurement is the result, and names addresses.
+            Self::Lab(_) | Self::Probe(_) => "warn,quinn_udp=error",
             _ => "warn",
         }
     }

@@ -122,7 +122,8 @@ fn gets_a_shell(program: &Path) {
 
 fn gives_back_what_it_used(_program: &Path) {
     const LABS: u32 = 20;
-    let used = || ["fd", "task"].map(|kind| fs::read_dir(Path::new("/proc/self").join(kind)).unwrap().count());
+    let used =
+        || ["fd", "task"].map(|kind| fs::read_dir(Path::new("/proc/self").join(kind)).unwrap().count());
     // The first runtime of a process makes a pair of sockets that serves all later ones.
     drop(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
     let before = used();
