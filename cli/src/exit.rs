@@ -17,8 +17,8 @@ pub(crate) enum Exit {
     Rejected,
     /// Something on the way interferes.
     Blocked,
-    /// A code of `commucat probe`, which has its own, stated in its help.
-    Probe(u8),
+    /// A code of its own: those of `commucat probe` stand in its help, a shell of the lab hands on its program's.
+    Code(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -30,7 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Unreachable => 3,
             Exit::Rejected => 4,
             Exit::Blocked => 5,
-            Exit::Probe(code) => code,
+            Exit::Code(code) => code,
         })
     }
 }

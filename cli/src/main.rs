@@ -100,7 +100,7 @@ fn bad_arguments(error: &clap::Error) -> ExitCode {
     let of_probe = std::env::args_os().nth(1).is_some_and(|command| command == "probe");
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
-        _ if of_probe => Exit::Probe(probe::BAD_ARGUMENTS).into(),
+        _ if of_probe => Exit::Code(probe::BAD_ARGUMENTS).into(),
         _ => Exit::Usage.into(),
     }
 }

@@ -65,7 +65,8 @@ mod tests {
         let expected: Vec<String> =
             STEPS.iter().map(|step| format!("{:04}_{}.sql", step.version, step.name)).collect();
         for folder in ["sqlite", "postgres"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+            let path =
+                Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("migrations").join(folder);
             let mut found: Vec<String> =
                 fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
             found.sort();

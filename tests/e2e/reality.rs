@@ -55,7 +55,7 @@ fn a_person_browses_and_a_stranger_sees_the_site() {
     let certificate = folder.path().join("cert.pem");
     let connect = format!("{NAME}:{bridge_port}:127.0.0.1");
     let url = format!("https://{NAME}:{bridge_port}/");
-    let stranger = curl(&["--cacert", certificate.to_str().unwrap(), "--resolve", &connect[..], &url]);
+    let stranger = curl(&["--cacert", certificate.to_str().unwrap(), "--resolve", connect.as_str(), &url]);
     let stranger = stranger.unwrap();
     assert!(stranger.stdout.contains("s_server"), "{stranger:?}");
 }

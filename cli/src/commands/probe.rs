@@ -102,5 +102,5 @@ fn with_probe_code(error: anyhow::Error) -> anyhow::Error {
         Some(coded) => (NOT_MEASURED, coded.hint().map(str::to_owned)),
         None => (NOT_MEASURED, None),
     };
-    CodedError::new(error, Exit::Probe(code), hint).into()
+    CodedError::new(error, Exit::Code(code), hint).into()
 }

@@ -153,8 +153,8 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn every_key_and_variable_is_documented() {
-    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/configuration.md"))
-        .unwrap();
+    let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+    let docs = std::fs::read_to_string(here.join("../docs/src/configuration.md")).unwrap();
     let mut missing: Vec<_> =
         form::every_key().into_iter().filter(|key| !docs.contains(&format!("`{key}`"))).collect();
     missing.extend(

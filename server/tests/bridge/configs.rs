@@ -6,7 +6,7 @@ use commucat_bundle::Bundle;
 use commucat_server::BridgeConfig;
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs")
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../configs")
 }
 
 #[test]

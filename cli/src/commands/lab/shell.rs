@@ -79,7 +79,8 @@ pub(super) fn run(args: &ShellArgs) -> anyhow::Result<Exit> {
             if event.packets == 1 { "1 packet".to_owned() } else { format!("{} packets", event.packets) };
         note(format_args!("the censor: {} {}, {packets}", event.policy, action(event.action)));
     }
-    Ok(if status.success() { Exit::Ok } else { Exit::Failed })
+    // What a signal ended has no code.
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(Exit::Failed, Exit::Code))
 }
 
 /// What a policy did, in the words of the event file.

@@ -105,8 +105,8 @@ pub(super) async fn run(args: BridgeArgs) -> anyhow::Result<Exit> {
     }
     Ok(match report.impression {
         Impression::LikeSite => Exit::Ok,
-        Impression::UnlikeSite => Exit::Probe(1),
-        _ => Exit::Probe(2),
+        Impression::UnlikeSite => Exit::Code(1),
+        _ => Exit::Code(2),
     })
 }
 
@@ -137,8 +137,8 @@ pub(crate) async fn look_at_sites(hosts: &[String], config: &DestConfig, json: b
     }
     Ok(match best {
         Suitability::Suitable => Exit::Ok,
-        Suitability::Usable => Exit::Probe(2),
-        _ => Exit::Probe(1),
+        Suitability::Usable => Exit::Code(2),
+        _ => Exit::Code(1),
     })
 }
 

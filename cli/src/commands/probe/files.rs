@@ -74,7 +74,7 @@ pub(super) fn diff(args: &DiffArgs) -> anyhow::Result<Exit> {
     } else {
         say(format_args!("{found}"))?
     }
-    Ok(if found.is_empty() { Exit::Ok } else { Exit::Probe(1) })
+    Ok(if found.is_empty() { Exit::Ok } else { Exit::Code(1) })
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {

@@ -169,5 +169,5 @@ fn finish(args: &MeasureArgs, run: anyhow::Result<Run>, live: &Live) -> anyhow::
     live.clear();
     let run = run?;
     args.form.write(&run)?;
-    Ok(Exit::Probe(run.exit_code()))
+    Ok(Exit::Code(run.exit_code()))
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(args: TransportArgs) -> anyhow::Result<Exit> {
         failed |= report.failure.is_some();
         if args.json { say_json(&report)? } else { print(&report)? }
     }
-    Ok(Exit::Probe(u8::from(failed)))
+    Ok(Exit::Code(u8::from(failed)))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "one digit is shown")]

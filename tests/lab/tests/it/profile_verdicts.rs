@@ -9,15 +9,10 @@ use std::{collections::BTreeSet, env, sync::Arc, time::Duration};
 use commucat_censor::Profile;
 use commucat_lab::{
     Lab, LabConfig, check_privileges,
-    services::{BRIDGE, ControlSite, World, WorldPlan},
+    services::{World, WorldPlan},
 };
-use commucat_measure::{
-    Cdn, Consent, DnsTargets, Names, Ports, ProbeConfig, Risk, Run, Server, Status, Targets, Timing,
-};
-use commucat_verdict::{
-    Confidence, Finding, ids,
-    observations::{ServerKind, Spread},
-};
+use commucat_measure::{ProbeConfig, Run, Status, Targets};
+use commucat_verdict::{Confidence, Finding, ids, observations::Spread};
 
 use crate::stage::skip;
 
@@ -32,40 +27,7 @@ const CONNECTIONS_TOLERANCE: f64 = 1.0;
 
 /// What the targets file of a user would say of this world.
 fn targets(plan: &WorldPlan) -> Targets {
-    let kinds = [ServerKind::Foreign, ServerKind::ForeignOther, ServerKind::Domestic];
-    let servers = kinds.into_iter().zip(&plan.controls).map(|(kind, site)| server(kind, site));
-    let cdn = plan.site("example.com").unwrap();
-    Targets {
-        lab: true,
-        servers: servers.collect(),
-        dns: DnsTargets {
-            system: Some(plan.resolver),
-            control: Vec::new(),
-            // Nothing listens there.
-            no_resolver: vec![(BRIDGE, 53).into()],
-        },
-        names: Names {
-            innocent: ["innocent.example", "example.com", "www.example.org"].map(str::to_owned).to_vec(),
-            blocked: vec!["blocked.example".to_owned()],
-            ..Names::default()
-        },
-        cdns: vec![Cdn { address: cdn.https, name: cdn.name.clone() }],
-        consent: Consent::up_to(Risk::Medium),
-        timing: Timing { timeout_min_ms: 700, dns_window_ms: 1_000 },
-    }
-}
-
-fn server(kind: ServerKind, site: &ControlSite) -> Server {
-    let ports = |of: &[std::net::SocketAddr]| Ports::new(of.iter().map(std::net::SocketAddr::port)).unwrap();
-    Server {
-        kind,
-        address: site.tcp.first().unwrap().ip(),
-        tcp: ports(&site.tcp),
-        udp: ports(&site.udp),
-        quic: ports(&site.quic),
-        pin: None,
-        token: None,
-    }
+    Targets::parse(&plan.probe_targets()).unwrap()
 }
 
 /// One run of the quick set inside a lab of its own.
