@@ -71,8 +71,7 @@ fn go_server() -> Option<PathBuf> {
     let here = Path::new("/usr/local/go/bin/go");
     let go = if here.is_file() { here.to_owned() } else { need("go", "golang-go").unwrap()? };
     let cache = cache_dir("go-cover-site").unwrap();
-    let source =
-        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/reality_cover/site.go");
+    let source = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR")?).join("tests/reality_cover/site.go");
     let program = cache.join("site");
     let built = Command::new(go)
         .args(["build", "-o"])
