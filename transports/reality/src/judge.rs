@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::agreement::{self, UnparsedPublicKey, X25519};
-use commucat_dissect::tls::{ClientHello, Defragment, Hello, client_hello};
+use commucat_dissect::tls::{ClientHello, Defragment, Hello, MAX_RECORD_BYTES, client_hello};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -18,6 +18,10 @@ const GROUP_HYBRID: u16 = 0x11ec;
 /// Bytes of a client's hybrid share: an ML-KEM-768 key and an X25519 key.
 const HYBRID_SHARE_BYTES: usize = 1216;
 const TLS_1_3: u16 = 0x0304;
+/// Content type of handshake records.
+const HANDSHAKE: u8 = 22;
+/// Bytes of a record's header.
+const RECORD_HEADER_BYTES: usize = 5;
 
 /// What the first bytes of a connection are.
 #[derive(Debug)]
@@ -67,6 +71,9 @@ pub(crate) struct Client {
 
 /// Judges the bytes that a connection began with, at `now` (time since 1970).
 pub(crate) fn judge(config: &ServerConfig, bytes: &[u8], now: Duration) -> Judgement {
+    if is_cut(bytes) {
+        return Judgement::Undecided;
+    }
     match client_hello(bytes, Defragment::Records) {
         Hello::Incomplete => Judgement::Undecided,
         Hello::Complete(hello) => match client(config, &hello, now) {
@@ -75,6 +82,24 @@ pub(crate) fn judge(config: &ServerConfig, bytes: &[u8], now: Duration) -> Judge
         },
         Hello::NotTls | Hello::Fragmented => Judgement::Stranger(Stranger::NotTls),
     }
+}
+
+/// Whether the bytes end inside a handshake record: then nothing can be decided yet, and nothing is parsed. Whoever sends
+/// a hello byte by byte costs a look at a header a byte, not a hello a byte.
+fn is_cut(mut bytes: &[u8]) -> bool {
+    while let Some((&[HANDSHAKE, 3, minor, high, low], rest)) =
+        bytes.split_first_chunk::<RECORD_HEADER_BYTES>()
+    {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if minor > 4 || length == 0 || length > MAX_RECORD_BYTES {
+            return false;
+        }
+        if rest.len() < length {
+            return true;
+        }
+        bytes = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 fn client(config: &ServerConfig, hello: &ClientHello, now: Duration) -> Result<Client, Stranger> {

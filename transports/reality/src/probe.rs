@@ -53,6 +53,10 @@ async fn ask(mut stream: BoxStream, cx: &Cx) -> Result<Duration, Failure> {
         // A bridge that does not know the user ends the stream without a byte.
         Some(Ok(0)) => Err(Failure::new(Phase::Authenticate, Signal::UnknownUser, elapsed)),
         Some(Ok(_)) => Ok(elapsed),
+        // Others of this protocol cut the stream instead.
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(Failure::new(Phase::Authenticate, Signal::UnexpectedEof, elapsed))
+        }
         Some(Err(error)) => Err(Failure::in_io(&error)
             .cloned()
             .unwrap_or_else(|| Failure::new(Phase::Data, Signal::from_io(&error), elapsed))),

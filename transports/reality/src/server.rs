@@ -13,9 +13,12 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use commucat_mimic::Responder;
 use commucat_transport_api::{
     AcceptError, Accepted, BoxFuture, BoxStream, Channel, ConfigError, ConfigProblem, Cx, HostPort, Incoming,
-    ListenError, Listener, Net, Server, Spec, StreamPort, Target, User, UserTable,
+    ListenError, Listener, Net, Server, Spec, StreamPort, Target, User, UserTable, abort,
 };
-use tokio::{io::AsyncReadExt as _, sync::Semaphore};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::Semaphore,
+};
 
 use self::meeting::Meeting;
 use crate::{
@@ -196,6 +199,7 @@ impl Incoming for TcpIncoming {
         Box::pin(async move {
             let Self { io, shared, .. } = *self;
             let Ok(slot) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+                abort(io);
                 return Err(AcceptError::Limit("connections in their handshake"));
             };
             let stream = Meeting::new(io, Arc::clone(&shared), slot).run().await?;
@@ -211,8 +215,11 @@ async fn accept(mut stream: TlsStream<Responder>, shared: &Shared) -> Result<Acc
     let request = within(&*shared.net, REQUEST_TIME, reading)
         .await
         .ok_or(AcceptError::Limit("time for the request"))??;
-    // Who has the bridge's key and no user id hears no answer: the stream ends without a byte.
-    let user = shared.users.find(&request.user).ok_or(AcceptError::Unauthenticated)?;
+    // Who has the bridge's key and no user id hears no answer: the stream ends, in order, without a byte.
+    let Some(user) = shared.users.find(&request.user) else {
+        within(&*shared.net, REQUEST_TIME, stream.shutdown()).await;
+        return Err(AcceptError::Unauthenticated);
+    };
     if shared.users.is_full() {
         return Err(AcceptError::Limit("channels of the bridge"));
     }

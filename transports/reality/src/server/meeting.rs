@@ -24,6 +24,8 @@ const TARGET_TIME: Duration = Duration::from_secs(10);
 const FLIGHT_TIME: Duration = Duration::from_secs(5);
 /// How long one of ours may take for the rest of a handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
+/// How long it may stay open whose a connection is. Whoever has not said a hello by then is the site's to wait for.
+const HELLO_TIME: Duration = Duration::from_secs(30);
 /// Bytes of a hello that are looked at. More is nobody's hello.
 const MAX_HELLO_BYTES: usize = 32 << 10;
 /// Bytes read at once.
@@ -101,9 +103,11 @@ impl Meeting {
     async fn listen(&mut self, target: &mut BoxStream) -> io::Result<Known> {
         let mut heard = Vec::new();
         let (mut from_client, mut from_target) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
+        let mut timer = self.shared.net.sleep_until(self.shared.net.now() + HELLO_TIME);
         loop {
             tokio::select! {
                 biased;
+                () = &mut timer => return Ok(Known::Stranger(Vec::new())),
                 count = target.read(&mut from_target) => {
                     // The target answered, or left, before there was a hello of ours.
                     // An end is read again by whoever passes on, and passed on by it.
@@ -197,9 +201,15 @@ impl Meeting {
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            responder
-                .handle_input(chunk.get(..count).unwrap_or_default())
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let read = responder.handle_input(chunk.get(..count).unwrap_or_default());
+            if let Err(error) = read {
+                // The alert that any server sends then: a close without it would tell us from the site.
+                wire.clear();
+                responder.poll_transmit(&mut wire);
+                self.client.write_all(&wire).await?;
+                self.client.flush().await?;
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
         }
         for length in self.profile(client).map(|profile| profile.after).unwrap_or_default() {
             responder.imitate_record(length).map_err(io::Error::other)?;
