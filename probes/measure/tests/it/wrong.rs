@@ -52,7 +52,8 @@ async fn another_certificate_is_somebody_in_the_middle() {
     let mut targets = world.targets();
     targets.servers[0].pin = targets.servers[1].pin;
     let run = quick(targets, 8).await;
-    assert!(found(&run).contains(&ids::TLS_MITM) || run.exit_code() != 0, "{:?}", run.findings);
+    assert!(found(&run).contains(&ids::TLS_MITM), "{:?}", run.findings);
+    assert_eq!(run.exit_code(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,7 +84,6 @@ async fn noise_gets_the_answer_of_the_site() {
         // Who sends on after he was refused may be reset by the kernel before he has read the answer, at either place.
         let reset = sent.len() > SHORT_BYTES && (!bridge.1 || !site.1);
         assert!(reset || bridge == site, "{what}: {bridge:?} and {site:?}");
-        assert!(reset || !bridge.0.is_empty() || site.0.is_empty(), "{what}: silence");
         place.serves().await;
     }
 }
