@@ -266,6 +266,7 @@ const fn kind_of(target: &Target) -> &'static str {
         Target::Stream(_) => "stream",
         Target::Datagrams => "datagrams",
         Target::IpTunnel => "ip-tunnel",
+        Target::Mux => "mux",
         _ => "other",
     }
 }

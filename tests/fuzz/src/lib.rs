@@ -18,15 +18,15 @@ mod dns_message;
 mod endpoint;
 mod http_head;
 mod judge;
-mod mimic_server;
 mod packet;
 mod proxy;
 mod quic_initial;
-mod reality_stranger;
+mod reality_bridge;
 mod server_list;
 mod shadowsocks_wire;
 mod share_link;
 mod spec;
+mod tls_server;
 mod transport_link;
 mod vpn_shapes;
 mod websocket_wire;
@@ -42,16 +42,22 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("endpoint", endpoint::run),
     ("http_head", http_head::run),
     ("judge", judge::run),
-    ("mimic_server", mimic_server::run),
     ("packet", packet::run),
     ("proxy", proxy::run),
     ("quic_initial", quic_initial::run),
-    ("reality_stranger", reality_stranger::run),
+    ("reality_hello", reality_bridge::hello),
+    ("reality_vision", reality_bridge::vision),
     ("server_list", server_list::run),
     ("shadowsocks_wire", shadowsocks_wire::run),
     ("share_link", share_link::run),
     ("spec", spec::run),
+    ("tls_answer", tls_server::answer),
+    ("tls_certificate", tls_server::certificate),
+    ("tls_flight", tls_server::flight),
+    ("tls_records", tls_server::records),
     ("transport_link", transport_link::run),
+    ("vless_request", reality_bridge::request),
+    ("vless_xudp", reality_bridge::xudp),
     ("vpn_shapes", vpn_shapes::run),
     ("websocket_wire", websocket_wire::run),
 ];

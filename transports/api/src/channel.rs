@@ -50,6 +50,8 @@ pub trait DatagramChannel: fmt::Debug + Send + 'static {
 pub trait MuxSession: fmt::Debug + Send + Sync + 'static {
     /// Opens a channel.
     fn open<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Channel, DialError>>;
+    /// The next channel that the other end opened, and what it asks for; `None` when no more can come. Cancel-safe.
+    fn accept(&self) -> BoxFuture<'_, Option<(Channel, Target)>>;
     /// Resolves when the session is gone, with what ended it.
     fn closed(&self) -> BoxFuture<'_, Failure>;
     /// What is known of the path.

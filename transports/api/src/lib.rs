@@ -70,6 +70,6 @@ pub use registry::Registry;
 pub use secret::Secret;
 pub use simple::{SIMPLE_HANDSHAKE_MAX, Simple, StreamTransport};
 pub use spec::Spec;
-pub use target::{BRIDGE_HOST, BRIDGE_PORT, MAX_ADDRESS_BYTES, Target, TargetError};
+pub use target::{BRIDGE_HOST, BRIDGE_PORT, MAX_ADDRESS_BYTES, MUX_HOST, MUX_PORT, Target, TargetError};
 pub use transport::{Accepted, Client, Incoming, Listener, PluggableTransport, Server};
 pub use users::{MAX_USER_NAME_BYTES, USER_SECRET_BYTES, User, UserId, UserTable};

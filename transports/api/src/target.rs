@@ -14,6 +14,10 @@ use crate::{Host, HostPort, MAX_HOST_NAME_BYTES};
 pub const BRIDGE_HOST: &str = "bridge.commucat.invalid";
 /// The port that goes with [`BRIDGE_HOST`].
 pub const BRIDGE_PORT: u16 = 80;
+/// The name under which an address-carrying transport asks for a multiplexed session ([`Target::Mux`]).
+pub const MUX_HOST: &str = "mux.commucat.invalid";
+/// The port that goes with [`MUX_HOST`].
+pub const MUX_PORT: u16 = 80;
 /// Longest encoded address: type, length byte, name, port.
 pub const MAX_ADDRESS_BYTES: usize = 1 + 1 + MAX_HOST_NAME_BYTES + 2;
 
@@ -33,6 +37,8 @@ pub enum Target {
     Datagrams,
     /// Raw IP packets.
     IpTunnel,
+    /// A multiplexed session: further channels are opened inside it.
+    Mux,
 }
 
 /// Why bytes are no address.
@@ -51,16 +57,20 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// The target that an address stands for, [`BRIDGE_HOST`] included.
+    /// The target that an address stands for, [`BRIDGE_HOST`] and [`MUX_HOST`] included.
     pub fn from_address(address: HostPort) -> Self {
-        let bridge = matches!(&address.host, Host::Name(name) if &**name == BRIDGE_HOST);
-        if bridge { Self::Bridge } else { Self::Stream(address) }
+        match &address.host {
+            Host::Name(name) if &**name == BRIDGE_HOST => Self::Bridge,
+            Host::Name(name) if &**name == MUX_HOST => Self::Mux,
+            Host::Name(_) | Host::Ip(_) => Self::Stream(address),
+        }
     }
 
     /// The address that stands for this target where the protocol can only say addresses.
     pub fn to_address(&self) -> Option<HostPort> {
         match self {
             Self::Bridge => Some(HostPort { host: Host::Name(BRIDGE_HOST.into()), port: BRIDGE_PORT }),
+            Self::Mux => Some(HostPort { host: Host::Name(MUX_HOST.into()), port: MUX_PORT }),
             Self::Stream(address) => Some(address.clone()),
             Self::Datagrams | Self::IpTunnel => None,
         }
@@ -171,8 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn the_bridge_has_an_address() {
-        let address = Target::Bridge.to_address().unwrap();
-        assert_eq!(Target::from_address(address), Target::Bridge);
+    fn the_bridge_and_a_session_have_addresses() {
+        for target in [Target::Bridge, Target::Mux] {
+            let address = target.to_address().unwrap();
+            assert_eq!(Target::from_address(address), target);
+        }
     }
 }
