@@ -7,7 +7,7 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use crate::{
     Alert, CertificateVerifier, Error, Random, SessionId, Template, Ticket, Trust,
     hello::{Draft, Resume, Retry},
-    link::{Input, Link, Phase},
+    link::{Content, Input, Link, Opened, Phase, Sealed},
     message, record,
     schedule::{Handshake, SecretBytes, Suite, Transcript},
 };
@@ -237,6 +237,45 @@ impl Client {
         self.link.seal(bytes, out)
     }
 
+    /// Opens the first record of `wire` into `out`, or in place where `out` is too short for it (its sealed length counts);
+    /// `None` when it is not whole, or when the peer ended its direction. For bulk: nothing is copied. What arrived through
+    /// [`Self::handle_input`] must have been taken out with [`Self::take_undecrypted`] before.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on; [`Error::NotOpen`] before the handshake is done.
+    pub fn open_record(
+        &mut self,
+        now: Duration,
+        wire: &mut [u8],
+        out: &mut [u8],
+    ) -> Result<Option<Opened>, Error> {
+        let was_closed = self.is_closed();
+        let opened = self.link.open_record(wire, out).and_then(|opened| {
+            if self.is_closed() && !was_closed {
+                self.events.push_back(Event::Closed);
+            }
+            if opened.as_ref().is_some_and(|opened| opened.content == Content::None) {
+                self.read_inputs(now)?;
+            }
+            Ok(opened)
+        });
+        opened.inspect_err(|error| self.link.fail(error))
+    }
+
+    /// Seals a beginning of `bytes` into `out`: as many records as fit ([`sealed_bytes`](crate::sealed_bytes)), behind what is
+    /// to be sent on our own account.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`] before the handshake is done.
+    pub fn seal_into(&mut self, bytes: &[u8], out: &mut [u8]) -> Result<Sealed, Error> {
+        self.link.seal_into(bytes, out)
+    }
+
+    /// Moves what is to be sent into `out` as far as it fits: how many bytes.
+    pub fn transmit_into(&mut self, out: &mut [u8]) -> usize {
+        self.link.transmit_into(out)
+    }
+
     /// Changes our keys and asks the peer to change its own (RFC 8446 §4.6.3); appends the record to `out`.
     ///
     /// # Errors
@@ -266,6 +305,11 @@ impl Client {
     /// Takes the bytes that arrived and were not decrypted; the peer's direction goes on below TLS.
     pub fn take_undecrypted(&mut self) -> Vec<u8> {
         self.link.take_undecrypted()
+    }
+
+    /// Whether the peer ended its direction (close_notify).
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.link.phase, Phase::Closed)
     }
 
     /// Takes the connection apart; no alert is sent.

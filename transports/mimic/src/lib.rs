@@ -47,6 +47,7 @@ mod verify;
 pub use client::{Client, ClientOptions, Event, Parts};
 pub use error::{Alert, Error};
 pub use hello::{SESSION_ID_AT, SESSION_ID_BYTES, SessionId, Unsealed};
+pub use link::{Content, MAX_RECORD_BYTES, Opened, Sealed, sealed_bytes};
 pub use random::{NoRandomness, Random};
 pub use responder::{Flight, MAX_FLIGHT_RECORDS, Responder, TargetHello};
 pub use template::{Bytes, Code, Extension, Order, Pack, PackError, Template, TemplateError, U16};

@@ -1,5 +1,8 @@
 //! What both ends have alike: records in and out, their protection, and what comes after the handshake.
 
+mod bulk;
+
+pub use self::bulk::{Content, MAX_RECORD_BYTES, Opened, Sealed, sealed_bytes};
 use crate::{
     Alert, Error, message,
     record::{self, Header, Protection},
@@ -77,6 +80,11 @@ impl Link {
     pub(crate) fn compact(&mut self) {
         self.incoming.drain(..self.read.min(self.incoming.len()));
         self.read = 0;
+    }
+
+    /// Bytes that arrived and were not decrypted.
+    const fn unread(&self) -> usize {
+        self.incoming.len() - self.read
     }
 
     /// The bytes that arrived and were not decrypted.
@@ -217,24 +225,31 @@ impl Link {
             }
             None => (header.kind, record.get_mut(record::HEADER_BYTES..).unwrap_or_default()),
         };
+        if kind == record::APPLICATION_DATA && self.phase == Phase::Open && !content.is_empty() {
+            self.useless_records = 0;
+            self.plaintext.extend_from_slice(content);
+            return Ok(Some(None));
+        }
+        // The record stands in a buffer of ours; what is no data is short.
+        let content = content.to_vec();
+        self.take_other(kind, &content).map(Some)
+    }
+
+    /// Takes the content of a record that holds no data.
+    fn take_other(&mut self, kind: u8, content: &[u8]) -> Result<Option<Input>, Error> {
         match kind {
             record::APPLICATION_DATA if self.phase != Phase::Open => {
                 Err(Error::Unexpected("data before Finished"))
             }
-            record::APPLICATION_DATA if content.is_empty() => self.count_useless().map(|()| Some(None)),
-            record::APPLICATION_DATA => {
-                self.useless_records = 0;
-                self.plaintext.extend_from_slice(content);
-                Ok(Some(None))
-            }
+            record::APPLICATION_DATA => self.count_useless().map(|()| None),
             record::HANDSHAKE if content.is_empty() => Err(Error::Unexpected("empty handshake record")),
             record::HANDSHAKE => {
                 self.messages.extend_from_slice(content);
-                Ok(Some(None))
+                Ok(None)
             }
             record::ALERT => {
-                let alert = <[u8; 2]>::try_from(&*content).map_err(|_slice| Error::Decode("alert"))?;
-                self.read_alert(alert).map(Some)
+                let alert = <[u8; 2]>::try_from(content).map_err(|_slice| Error::Decode("alert"))?;
+                self.read_alert(alert)
             }
             _ => Err(Error::Unexpected("content type")),
         }

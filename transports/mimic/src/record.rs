@@ -137,20 +137,56 @@ impl Protection {
         Ok(())
     }
 
+    /// Writes one record of `body` to the front of `out`, which has room for it: how long it is.
+    pub(crate) fn seal_into(&mut self, out: &mut [u8], kind: u8, body: &[u8]) -> Result<usize, Error> {
+        let too_long = Error::TooLong { what: "own record", limit: MAX_PLAINTEXT_BYTES };
+        let sealed = body.len() + 1 + TAG_BYTES;
+        let Ok(length) = u16::try_from(sealed) else { return Err(too_long) };
+        let [high, low] = length.to_be_bytes();
+        let header = [APPLICATION_DATA, 3, 3, high, low];
+        let record = out.get_mut(..HEADER_BYTES + sealed).ok_or(too_long)?;
+        let (head, rest) = record.split_at_mut(HEADER_BYTES);
+        head.copy_from_slice(&header);
+        let (content, end) = rest.split_at_mut(body.len());
+        let nonce = self.nonce()?;
+        self.key
+            .seal_out_of_place_scatter(nonce, Aad::from(header), body, content, &[kind], end)
+            .map_err(|_source| Error::Crypto("sealing a record"))?;
+        Ok(HEADER_BYTES + sealed)
+    }
+
+    /// Opens the record `record` (header included) into `out`, which is as long as what is sealed: content type and length of
+    /// the content.
+    pub(crate) fn open_into(&mut self, record: &[u8], out: &mut [u8]) -> Result<(u8, usize), Error> {
+        let (header, body) = record.split_first_chunk::<HEADER_BYTES>().ok_or(Error::Decode("record"))?;
+        let (sealed, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or(Error::BadRecord)?;
+        let nonce = self.nonce()?;
+        self.key
+            .open_separate_gather(nonce, Aad::from(*header), sealed, tag, out)
+            .map_err(|_source| Error::BadRecord)?;
+        let length = content_bytes(out)?;
+        Ok((out.get(length).copied().unwrap_or_default(), length))
+    }
+
     /// Opens the record `record` (header included) in place: its content type and content.
     pub(crate) fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<(u8, &'a mut [u8]), Error> {
         let (header, body) = record.split_first_chunk_mut::<HEADER_BYTES>().ok_or(Error::Decode("record"))?;
         let nonce = self.nonce()?;
         let opened =
             self.key.open_in_place(nonce, Aad::from(*header), body).map_err(|_source| Error::BadRecord)?;
-        let end = opened.iter().rposition(|&byte| byte != 0).ok_or(Error::Unexpected("record of zeros"))?;
-        let (content, kind) = opened.split_at_mut(end);
-        if content.len() > MAX_PLAINTEXT_BYTES {
-            return Err(Error::TooLong { what: "record", limit: MAX_PLAINTEXT_BYTES });
-        }
+        let (content, kind) = opened.split_at_mut(content_bytes(opened)?);
         let kind = kind.first().copied().unwrap_or_default();
         Ok((kind, content))
     }
+}
+
+/// Where the content of an opened record ends: its type stands there, behind that only zeros.
+fn content_bytes(opened: &[u8]) -> Result<usize, Error> {
+    let end = opened.iter().rposition(|&byte| byte != 0).ok_or(Error::Unexpected("record of zeros"))?;
+    if end > MAX_PLAINTEXT_BYTES {
+        return Err(Error::TooLong { what: "record", limit: MAX_PLAINTEXT_BYTES });
+    }
+    Ok(end)
 }
 
 #[cfg(test)]

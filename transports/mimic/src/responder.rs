@@ -14,7 +14,7 @@ pub use self::flight::{Flight, MAX_FLIGHT_RECORDS};
 use crate::{
     Alert, Error, Parts, Random,
     codec::handshake,
-    link::{Input, Link, Phase},
+    link::{Content, Input, Link, Opened, Phase, Sealed},
     message::{self, ServerHello},
     record::{self, Protection},
     schedule::{Application, Handshake, Suite, Transcript},
@@ -84,7 +84,6 @@ pub struct Responder {
     keys: Option<Handshake>,
     application: Option<Application>,
     flight_sent: bool,
-    closed: bool,
 }
 
 impl Responder {
@@ -116,7 +115,6 @@ impl Responder {
             keys: Some(keys),
             application: None,
             flight_sent: false,
-            closed: false,
         })
     }
 
@@ -203,7 +201,8 @@ impl Responder {
     fn read_inputs(&mut self) -> Result<(), Error> {
         while let Some(input) = self.link.next()? {
             match input {
-                Input::Closed => self.closed = true,
+                // Seen by the phase.
+                Input::Closed => {}
                 Input::Message(message::FINISHED, whole) if self.link.phase == Phase::Handshake => {
                     self.read_finished(&whole)?;
                 }
@@ -233,7 +232,7 @@ impl Responder {
 
     /// Whether the client ended its direction.
     pub const fn is_closed(&self) -> bool {
-        self.closed
+        matches!(self.link.phase, Phase::Closed)
     }
 
     /// Moves what is to be sent into `out`.
@@ -252,6 +251,36 @@ impl Responder {
     /// [`Error::NotOpen`] before the handshake is done.
     pub fn seal(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.link.seal(bytes, out)
+    }
+
+    /// Opens the first record of `wire` into `out`, or in place where `out` is too short for it (its sealed length counts);
+    /// `None` when it is not whole, or when the peer ended its direction. For bulk: nothing is copied. What arrived through
+    /// [`Self::handle_input`] must have been taken out with [`Self::take_undecrypted`] before.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on; [`Error::NotOpen`] before the handshake is done.
+    pub fn open_record(&mut self, wire: &mut [u8], out: &mut [u8]) -> Result<Option<Opened>, Error> {
+        let opened = self.link.open_record(wire, out).and_then(|opened| {
+            if opened.as_ref().is_some_and(|opened| opened.content == Content::None) {
+                self.read_inputs()?;
+            }
+            Ok(opened)
+        });
+        opened.inspect_err(|error| self.link.fail(error))
+    }
+
+    /// Seals a beginning of `bytes` into `out`: as many records as fit ([`sealed_bytes`](crate::sealed_bytes)), behind what is
+    /// to be sent on our own account.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`] before the handshake is done.
+    pub fn seal_into(&mut self, bytes: &[u8], out: &mut [u8]) -> Result<Sealed, Error> {
+        self.link.seal_into(bytes, out)
+    }
+
+    /// Moves what is to be sent into `out` as far as it fits: how many bytes.
+    pub fn transmit_into(&mut self, out: &mut [u8]) -> usize {
+        self.link.transmit_into(out)
     }
 
     /// Changes our keys and asks the peer to change its own (RFC 8446 §4.6.3); appends the record to `out`.

@@ -1,156 +1,34 @@
 //! A TLS engine on a carrier stream, as a byte stream.
+//!
+//! Records are opened from the buffer that the carrier filled straight into the caller's, and sealed from the caller's straight
+//! into the one that leaves: many records a system call, no copy and no allocation a record, no buffer while nothing moves.
 
+mod buffer;
+mod engine;
 #[cfg(test)]
 pub(crate) mod pair;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fmt, io,
+    io,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
-use commucat_mimic::{Client, Error, Responder};
+use commucat_mimic::{Content, Error, MAX_RECORD_BYTES, Opened, sealed_bytes};
 use commucat_transport_api::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes read from the carrier at once.
-const READ_BYTES: usize = 32 << 10;
-/// Sealed bytes that wait for the carrier; beyond it writes wait.
-const MAX_OUTBOX_BYTES: usize = 64 << 10;
-/// Plaintext taken by one write.
-const MAX_WRITE_BYTES: usize = 32 << 10;
+use self::buffer::{Inbox, Outbox};
+pub(crate) use self::engine::{ClientEngine, Engine};
 
-/// Either end of TLS, without a socket.
-pub(crate) trait Engine: fmt::Debug + Send + Unpin + 'static {
-    /// Takes what arrived.
-    fn input(&mut self, bytes: &[u8]) -> Result<(), Error>;
-    /// What is to be sent on its own account.
-    fn transmit(&mut self, out: &mut Vec<u8>);
-    /// Seals bytes.
-    fn seal(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
-    /// Decrypted bytes.
-    fn plaintext(&mut self) -> &mut Vec<u8>;
-    /// Ends our direction.
-    fn close(&mut self) -> Result<(), Error>;
-    /// Whether the peer ended its direction.
-    fn peer_closed(&mut self) -> bool;
-    /// Whether to stop behind each record that held bytes.
-    fn set_stepwise(&mut self, stepwise: bool);
-    /// What arrived and was not opened.
-    fn take_undecrypted(&mut self) -> Vec<u8>;
-}
-
-/// A client engine, with the time that tickets of a tunnel do not need.
-#[derive(Debug)]
-pub(crate) struct ClientEngine {
-    client: Client,
-    closed: bool,
-}
-
-impl ClientEngine {
-    pub(crate) const fn new(client: Client) -> Self {
-        Self { client, closed: false }
-    }
-}
-
-impl Engine for ClientEngine {
-    fn input(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.client.handle_input(Duration::ZERO, bytes)?;
-        while let Some(event) = self.client.poll_event() {
-            self.closed |= matches!(event, commucat_mimic::Event::Closed);
-        }
-        Ok(())
-    }
-
-    fn transmit(&mut self, out: &mut Vec<u8>) {
-        self.client.poll_transmit(out);
-    }
-
-    fn seal(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.client.seal(bytes, out)
-    }
-
-    fn plaintext(&mut self) -> &mut Vec<u8> {
-        self.client.plaintext()
-    }
-
-    fn close(&mut self) -> Result<(), Error> {
-        self.client.close()
-    }
-
-    fn peer_closed(&mut self) -> bool {
-        self.closed
-    }
-
-    fn set_stepwise(&mut self, stepwise: bool) {
-        self.client.set_stepwise(stepwise);
-    }
-
-    fn take_undecrypted(&mut self) -> Vec<u8> {
-        self.client.take_undecrypted()
-    }
-}
-
-impl Engine for Responder {
-    fn input(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.handle_input(bytes)
-    }
-
-    fn transmit(&mut self, out: &mut Vec<u8>) {
-        self.poll_transmit(out);
-    }
-
-    fn seal(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        Self::seal(self, bytes, out)
-    }
-
-    fn plaintext(&mut self) -> &mut Vec<u8> {
-        Self::plaintext(self)
-    }
-
-    fn close(&mut self) -> Result<(), Error> {
-        Self::close(self)
-    }
-
-    fn peer_closed(&mut self) -> bool {
-        self.is_closed()
-    }
-
-    fn set_stepwise(&mut self, stepwise: bool) {
-        Self::set_stepwise(self, stepwise);
-    }
-
-    fn take_undecrypted(&mut self) -> Vec<u8> {
-        Self::take_undecrypted(self)
-    }
-}
-
-/// Sealed bytes on their way to the carrier.
-#[derive(Debug, Default)]
-struct Outbox {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Outbox {
-    const fn waiting(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>, io: &mut BoxStream) -> Poll<io::Result<()>> {
-        while self.sent < self.bytes.len() {
-            let rest = self.bytes.get(self.sent..).unwrap_or_default();
-            match ready!(Pin::new(&mut *io).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.sent += written,
-            }
-        }
-        self.bytes.clear();
-        self.sent = 0;
-        Poll::Ready(Ok(()))
-    }
-}
+/// Sealed bytes that wait for the carrier; beyond it [`TlsStream::poll_room`] waits.
+const MAX_WAITING_BYTES: usize = 64 << 10;
+/// Plaintext taken by one write: sixteen of the longest records.
+const MAX_WRITE_BYTES: usize = 256 << 10;
+/// Room for what an engine says by itself: answers to new keys, an alert. More than that waits in the engine.
+const OWN_BYTES: usize = 128;
 
 /// TLS over a carrier.
 #[derive(Debug)]
@@ -158,61 +36,49 @@ pub(crate) struct TlsStream<E> {
     io: BoxStream,
     engine: E,
     outbox: Outbox,
-    inbox: Vec<u8>,
-    /// How much of the engine's plaintext was read.
-    taken: usize,
+    inbox: Inbox,
     ended: bool,
     closing: bool,
-    /// The engine stops behind each record that holds bytes, and may keep more of them unopened.
-    stepwise: bool,
-    unopened: bool,
     /// Our direction goes on below TLS: the engine says nothing more.
     below: bool,
+    /// What broke behind bytes that were good: it is told after them.
+    broken: Option<io::Error>,
     /// Whoever waits for the carrier to take more; the reader may be another task.
     writer: Option<Waker>,
 }
 
 impl<E: Engine> TlsStream<E> {
-    pub(crate) fn new(io: BoxStream, engine: E) -> Self {
+    pub(crate) fn new(io: BoxStream, mut engine: E) -> Self {
+        let (opened, arrived) = engine.take_arrived();
         Self {
             io,
             engine,
             outbox: Outbox::default(),
-            inbox: Vec::new(),
-            taken: 0,
+            inbox: Inbox::new(opened, &arrived),
             ended: false,
             closing: false,
-            stepwise: false,
-            unopened: false,
             below: false,
+            broken: None,
             writer: None,
         }
     }
 
-    /// The same, opening one record at a time until [`Self::open_all`].
-    pub(crate) fn stepwise(io: BoxStream, mut engine: E) -> Self {
-        engine.set_stepwise(true);
-        // What came with the end of the handshake may wait in there.
-        Self { stepwise: true, unopened: true, ..Self::new(io, engine) }
+    /// The same: records are opened one by one wherever somebody asks for one.
+    pub(crate) fn stepwise(io: BoxStream, engine: E) -> Self {
+        Self::new(io, engine)
     }
 
-    /// Opens whatever comes from here on.
-    pub(crate) fn open_all(&mut self) {
-        self.engine.set_stepwise(false);
-        self.stepwise = false;
-    }
+    /// Nothing: whoever reads bytes gets what there is.
+    pub(crate) const fn open_all(&mut self) {}
 
     /// The bytes of the record that was opened last, after [`Self::poll_plaintext`] said that there are some.
     pub(crate) fn take_plaintext(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(self.engine.plaintext());
-        bytes.drain(..std::mem::take(&mut self.taken).min(bytes.len()));
-        bytes
+        self.inbox.take_opened()
     }
 
     /// The peer goes on below TLS: what arrived of that already. The rest comes from [`Self::carrier`].
     pub(crate) fn read_below(&mut self) -> Vec<u8> {
-        self.inbox = Vec::new();
-        self.engine.take_undecrypted()
+        self.inbox.take_wire()
     }
 
     /// We go on below TLS, once [`Self::poll_sent`] said that what was sealed has left.
@@ -221,21 +87,24 @@ impl<E: Engine> TlsStream<E> {
     }
 
     /// The stream below.
-    pub(crate) fn carrier(&mut self) -> Pin<&mut BoxStream> {
-        Pin::new(&mut self.io)
+    pub(crate) const fn carrier(&mut self) -> &mut BoxStream {
+        &mut self.io
     }
 
     /// Waits until there is room for sealed bytes.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.outbox.waiting() < MAX_OUTBOX_BYTES {
+        if self.outbox.waiting() < MAX_WAITING_BYTES {
             return Poll::Ready(Ok(()));
         }
         self.poll_sent(cx)
     }
 
-    /// Seals bytes as records of their own, to leave with the next [`Self::poll_sent`].
+    /// Seals bytes as records of their own, to leave with the next [`Self::poll_sent`]; after [`Self::poll_room`].
     pub(crate) fn seal(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.engine.seal(bytes, &mut self.outbox.bytes).map_err(broken)
+        if self.seal_some(bytes)? < bytes.len() {
+            return Err(io::Error::other("a block that is longer than the room for it"));
+        }
+        Ok(())
     }
 
     /// Waits until what was sealed has left.
@@ -245,63 +114,102 @@ impl<E: Engine> TlsStream<E> {
         sent
     }
 
-    fn collect_engine(&mut self) {
-        if self.below {
-            // An answer to a KeyUpdate, an alert: there is nowhere to say it.
-            self.engine.transmit(&mut Vec::new());
-        } else {
-            self.engine.transmit(&mut self.outbox.bytes);
-        }
-    }
-
-    /// Reads until there is plaintext or the end: `false` at the end.
+    /// Reads until there is the content of a record, for [`Self::take_plaintext`], or the end: `false` at the end.
     pub(crate) fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
-            if self.engine.plaintext().len() > self.taken {
+            if self.inbox.has_opened() {
                 return Poll::Ready(Ok(true));
             }
-            if std::mem::take(&mut self.unopened) {
-                self.open(cx, 0)?;
+            if self.open_next(cx, None)? {
                 continue;
             }
-            if self.ended || self.engine.peer_closed() {
+            if !ready!(self.poll_fill(cx))? {
                 return Poll::Ready(Ok(false));
             }
-            if self.inbox.is_empty() {
-                self.inbox.resize(READ_BYTES, 0);
-            }
-            let mut buf = ReadBuf::new(&mut self.inbox);
-            let read = Pin::new(&mut self.io).poll_read(cx, &mut buf);
-            let count = buf.filled().len();
-            if read.is_pending() {
-                // An idle connection holds no buffer.
-                self.inbox = Vec::new();
-                return Poll::Pending;
-            }
-            ready!(read)?;
-            if count == 0 {
-                self.ended = true;
-                // Without close_notify somebody may have cut the stream.
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-            self.open(cx, count)?;
         }
     }
 
-    /// Hands that many bytes of the inbox to the engine.
-    fn open(&mut self, cx: &mut Context<'_>, count: usize) -> io::Result<()> {
-        let result = self.engine.input(self.inbox.get(..count).unwrap_or_default());
-        self.unopened = self.stepwise && !self.engine.plaintext().is_empty();
-        self.collect_engine();
+    fn seal_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.outbox.room(sealed_bytes(bytes.len()) + OWN_BYTES);
+        let sealed = self.engine.seal(bytes, room).map_err(broken)?;
+        self.outbox.add(sealed.written);
+        Ok(sealed.taken)
+    }
+
+    /// Opens the next record, into `buf` when it fits there; `false` when there is no whole one.
+    fn open_next(&mut self, cx: &mut Context<'_>, buf: Option<&mut ReadBuf<'_>>) -> io::Result<bool> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        let wire = self.inbox.wire();
+        let opened = match buf {
+            None => self.engine.open(wire, &mut []),
+            Some(buf) => {
+                let room = buf.initialize_unfilled_to(buf.remaining().min(MAX_RECORD_BYTES));
+                let opened = self.engine.open(wire, room);
+                if let Ok(Some(Opened { content: Content::Out(bytes), .. })) = &opened {
+                    buf.advance(*bytes);
+                }
+                opened
+            }
+        };
+        let opened = match opened {
+            Ok(None) => return Ok(false),
+            Ok(Some(opened)) => opened,
+            Err(error) => {
+                // The alert that is due.
+                self.say(cx)?;
+                return Err(broken(error));
+            }
+        };
+        let place = if let Content::Wire(place) = &opened.content { place.clone() } else { 0..0 };
+        self.inbox.use_up(opened.used, place);
+        if opened.content == Content::None {
+            self.say(cx)?;
+        }
+        Ok(true)
+    }
+
+    /// Reads from the carrier: `false` at the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.ended || self.engine.peer_closed() {
+            return Poll::Ready(Ok(false));
+        }
+        if ready!(self.inbox.poll_fill(cx, &mut self.io))? == 0 {
+            self.ended = true;
+            // Without close_notify somebody may have cut the stream.
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Sends what the engine says by itself. What does not leave now goes with the next write or flush.
+    fn say(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.collect();
         if self.outbox.waiting() > 0 {
-            // What the engine says by itself is small; the next write carries what does not fit now.
             let sent = self.outbox.poll_drain(cx, &mut self.io)?;
             // The carrier knows one waiting task, and now that is the reader's.
             if let Some(writer) = self.writer.take().filter(|_| sent.is_pending()) {
                 writer.wake();
             }
         }
-        result.map_err(broken)
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        if self.below {
+            // An answer to a KeyUpdate, an alert: there is nowhere to say it.
+            return self.engine.forget();
+        }
+        let mut own = [0; OWN_BYTES];
+        let count = self.engine.transmit(&mut own);
+        if let (1.., Some(own)) = (count, own.get(..count)) {
+            let room = self.outbox.room(count);
+            if let Some(to) = room.get_mut(..count) {
+                to.copy_from_slice(own);
+                self.outbox.add(count);
+            }
+        }
     }
 }
 
@@ -316,17 +224,22 @@ impl<E: Engine> AsyncRead for TlsStream<E> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !ready!(this.poll_plaintext(cx))? {
-            return Poll::Ready(Ok(()));
-        }
-        let plaintext = this.engine.plaintext();
-        let rest = plaintext.get(this.taken..).unwrap_or_default();
-        let count = rest.len().min(buf.remaining());
-        buf.put_slice(rest.get(..count).unwrap_or_default());
-        this.taken += count;
-        if this.taken == plaintext.len() {
-            plaintext.clear();
-            this.taken = 0;
+        let before = buf.filled().len();
+        while buf.remaining() > 0 {
+            if this.inbox.has_opened() {
+                this.inbox.give(buf);
+                continue;
+            }
+            match this.open_next(cx, Some(buf)) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                // What was opened before the broken record is good and is given out first.
+                Err(error) if buf.filled().len() > before => this.broken = Some(error),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            if buf.filled().len() > before || !ready!(this.poll_fill(cx))? {
+                break;
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -335,19 +248,24 @@ impl<E: Engine> AsyncRead for TlsStream<E> {
 impl<E: Engine> AsyncWrite for TlsStream<E> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.outbox.waiting() >= MAX_OUTBOX_BYTES {
-            ready!(this.poll_sent(cx))?;
+        let bytes = bytes.get(..bytes.len().min(MAX_WRITE_BYTES)).unwrap_or_default();
+        loop {
+            if this.outbox.waiting() > 0 {
+                ready!(this.poll_sent(cx))?;
+            }
+            let taken = this.seal_some(bytes)?;
+            // What the carrier does not take now goes with the next write or flush.
+            let sent = this.poll_sent(cx)?;
+            if taken > 0 || bytes.is_empty() {
+                return Poll::Ready(Ok(taken));
+            }
+            ready!(sent);
         }
-        let taken = bytes.get(..bytes.len().min(MAX_WRITE_BYTES)).unwrap_or_default();
-        this.engine.seal(taken, &mut this.outbox.bytes).map_err(broken)?;
-        // What the carrier does not take now goes with the next write or flush.
-        let _sent = this.poll_sent(cx)?;
-        Poll::Ready(Ok(taken.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.collect_engine();
+        this.collect();
         ready!(this.poll_sent(cx))?;
         Pin::new(&mut this.io).poll_flush(cx)
     }
@@ -356,7 +274,7 @@ impl<E: Engine> AsyncWrite for TlsStream<E> {
         let this = &mut *self;
         if !this.below && !std::mem::replace(&mut this.closing, true) {
             this.engine.close().map_err(broken)?;
-            this.engine.transmit(&mut this.outbox.bytes);
+            this.collect();
         }
         ready!(this.poll_sent(cx))?;
         Pin::new(&mut this.io).poll_shutdown(cx)

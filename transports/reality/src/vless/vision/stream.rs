@@ -55,7 +55,7 @@ enum Reading {
 }
 
 impl<E: Engine> VisionStream<E> {
-    /// The dialling end. `tls` opens records one by one.
+    /// The dialling end.
     pub(crate) fn dialled(
         tls: TlsStream<E>,
         request: Vec<u8>,
@@ -67,7 +67,7 @@ impl<E: Engine> VisionStream<E> {
         Self { silence: Some(silence), ..Self::new(tls, request, reading, user, net) }
     }
 
-    /// The accepting end; `ahead` was read behind the request. `tls` opens records one by one.
+    /// The accepting end; `ahead` was read behind the request.
     ///
     /// # Errors
     /// `ahead` is no beginning of blocks.
@@ -133,10 +133,7 @@ impl<E: Engine> VisionStream<E> {
         self.ready.extend_from_slice(rest);
         self.detector.observe(Direction::In, self.ready.get(..content).unwrap_or_default());
         self.reading = match (std::mem::replace(&mut self.reading, Reading::Plain), ended) {
-            (_, Some(Command::End)) => {
-                self.tls.open_all();
-                Reading::Plain
-            }
+            (_, Some(Command::End)) => Reading::Plain,
             (_, Some(Command::Direct)) => {
                 let mut arrived = self.tls.read_below();
                 self.ready.append(&mut arrived);
@@ -215,7 +212,7 @@ impl<E: Engine> AsyncRead for VisionStream<E> {
                 return Poll::Ready(Ok(()));
             }
             match &this.reading {
-                Reading::Below => return this.tls.carrier().poll_read(cx, buf),
+                Reading::Below => return Pin::new(this.tls.carrier()).poll_read(cx, buf),
                 Reading::Plain => return Pin::new(&mut this.tls).poll_read(cx, buf),
                 Reading::Answer(..) | Reading::Blocks(_) => {}
             }
@@ -243,7 +240,7 @@ impl<E: Engine> AsyncWrite for VisionStream<E> {
             Command::End => return Pin::new(&mut this.tls).poll_write(cx, bytes),
             Command::Direct => {
                 ready!(this.tls.poll_sent(cx))?;
-                return this.tls.carrier().poll_write(cx, bytes);
+                return Pin::new(this.tls.carrier()).poll_write(cx, bytes);
             }
             Command::Continue => {}
         }

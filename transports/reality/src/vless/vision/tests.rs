@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{Command, Unpadder, put_block, stream::VisionStream};
 use crate::{
     tls::{
-        ClientEngine, Engine as _, TlsStream,
+        ClientEngine, TlsStream,
         pair::{Portions, pair},
     },
     vless::{RESPONSE, UUID_BYTES},
@@ -55,14 +55,14 @@ fn answer(bridge: &mut commucat_mimic::Responder, last: Command, behind: &[u8]) 
         bridge.seal(&tail[..70], &mut wire).unwrap();
         bridge.seal(&tail[70..], &mut wire).unwrap();
         bridge.close().unwrap();
-        bridge.transmit(&mut wire);
+        bridge.poll_transmit(&mut wire);
     }
     (wire, sealed, [b"firstsecond", behind, &tail].concat())
 }
 
 async fn read_all(portions: Vec<Vec<u8>>, client: commucat_mimic::Client) -> Vec<u8> {
     let (carrier, _written) = Portions::new(portions, usize::MAX);
-    let tls = TlsStream::stepwise(Box::new(carrier), ClientEngine::new(client));
+    let tls = TlsStream::new(Box::new(carrier), ClientEngine::new(client));
     let mut stream = VisionStream::dialled(tls, b"request".to_vec(), USER, &net());
     let mut read = Vec::new();
     stream.read_to_end(&mut read).await.unwrap();
@@ -105,7 +105,7 @@ proptest! {
         run(async {
             let (client, bridge) = pair();
             let (carrier, written) = Portions::new([], most);
-            let tls = TlsStream::stepwise(Box::new(carrier), ClientEngine::new(client));
+            let tls = TlsStream::new(Box::new(carrier), ClientEngine::new(client));
             let mut up = VisionStream::dialled(tls, Vec::new(), USER, &net());
             up.detector_mut().observe(super::detector::Direction::In, &hello_of_server());
             let bytes = inner(30, 333);
@@ -133,7 +133,7 @@ proptest! {
                 rest = later;
             }
             let (carrier, _) = Portions::new(portions, usize::MAX);
-            let tls = TlsStream::stepwise(Box::new(carrier), bridge);
+            let tls = TlsStream::new(Box::new(carrier), bridge);
             let mut stream = VisionStream::accepted(tls, &[], USER, &net()).unwrap();
             let mut read = Vec::new();
             stream.read_to_end(&mut read).await.unwrap();
@@ -160,7 +160,7 @@ fn nothing_of_tls_is_written_below() {
         let mut asks = Vec::new();
         bridge.update_keys(&mut asks).unwrap();
         let (carrier, written) = Portions::new([asks], usize::MAX);
-        let tls = TlsStream::stepwise(Box::new(carrier), ClientEngine::new(client));
+        let tls = TlsStream::new(Box::new(carrier), ClientEngine::new(client));
         let mut up = VisionStream::dialled(tls, Vec::new(), USER, &net());
         up.detector_mut().observe(super::detector::Direction::In, &hello_of_server());
         let bytes = inner(2, 100);
@@ -184,7 +184,7 @@ fn a_silent_client_sends_its_request_in_padding() {
     run(async {
         let (client, mut bridge) = pair();
         let (near, mut far) = tokio::io::duplex(1 << 16);
-        let tls = TlsStream::stepwise(Box::new(near), ClientEngine::new(client));
+        let tls = TlsStream::new(Box::new(near), ClientEngine::new(client));
         let mut stream = VisionStream::dialled(tls, b"request".to_vec(), USER, &net());
         let reading = tokio::spawn(async move { stream.read(&mut [0; 10]).await.map(|_count| ()) });
         while bridge.plaintext().is_empty() {
@@ -208,9 +208,9 @@ fn an_end_inside_a_block_is_an_error() {
         let mut wire = Vec::new();
         bridge.seal(&block[..block.len() - 35], &mut wire).unwrap();
         bridge.close().unwrap();
-        bridge.transmit(&mut wire);
+        bridge.poll_transmit(&mut wire);
         let (carrier, _) = Portions::new([wire], usize::MAX);
-        let tls = TlsStream::stepwise(Box::new(carrier), ClientEngine::new(client));
+        let tls = TlsStream::new(Box::new(carrier), ClientEngine::new(client));
         let mut stream = VisionStream::dialled(tls, Vec::new(), USER, &net());
         let error = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
