@@ -16,11 +16,25 @@ pub enum Row {
     /// WebSocket inside TLS 1.3.
     #[serde(rename = "ws")]
     WebSocket,
+    /// VLESS over REALITY without a flow: every byte is inside the outer TLS.
+    Reality,
+    /// VLESS over REALITY with `xtls-rprx-vision`, and TLS 1.3 inside: the bulk goes past the outer TLS.
+    Vision,
+}
+
+/// What a bulk load carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inside {
+    /// Bytes without any form.
+    Plain,
+    /// A handshake of TLS 1.3, and then records of it.
+    Tls,
 }
 
 impl Row {
     /// Every row, in the order of the report.
-    pub const ALL: [Self; 2] = [Self::Shadowsocks, Self::WebSocket];
+    pub const ALL: [Self; 4] = [Self::Shadowsocks, Self::WebSocket, Self::Reality, Self::Vision];
 
     /// The short name, used in options, file names and markers.
     #[must_use]
@@ -28,6 +42,8 @@ impl Row {
         match self {
             Self::Shadowsocks => "ss",
             Self::WebSocket => "ws",
+            Self::Reality => "reality",
+            Self::Vision => "vision",
         }
     }
 
@@ -37,18 +53,36 @@ impl Row {
         match self {
             Self::Shadowsocks => "Shadowsocks 2022 (2022-blake3-aes-128-gcm)",
             Self::WebSocket => "WebSocket + TLS 1.3",
+            Self::Reality => "REALITY, framed (VLESS without a flow)",
+            Self::Vision => "REALITY, direct (VLESS with xtls-rprx-vision, TLS 1.3 inside)",
         }
     }
 
-    /// The largest plaintext that one AEAD operation covers in this protocol, in bytes.
+    /// The largest plaintext that one AEAD operation covers in this protocol, in bytes; `None` where bulk is not encrypted again.
     #[must_use]
-    pub const fn record_bytes(self) -> usize {
+    pub const fn record_bytes(self) -> Option<usize> {
         match self {
             // SIP022: the length of a chunk is a u16.
-            Self::Shadowsocks => 0xFFFF,
+            Self::Shadowsocks => Some(0xFFFF),
             // RFC 8446, section 5.1: 2^14.
-            Self::WebSocket => 16_384,
+            Self::WebSocket | Self::Reality => Some(16_384),
+            Self::Vision => None,
         }
+    }
+
+    /// What the bulk loads of this row carry.
+    #[must_use]
+    pub const fn inside(self) -> Inside {
+        match self {
+            Self::Shadowsocks | Self::WebSocket | Self::Reality => Inside::Plain,
+            Self::Vision => Inside::Tls,
+        }
+    }
+
+    /// Whether a server of this row imitates a site.
+    #[must_use]
+    pub const fn imitates(self) -> bool {
+        matches!(self, Self::Reality | Self::Vision)
     }
 }
 
@@ -59,7 +93,7 @@ impl FromStr for Row {
         Self::ALL
             .into_iter()
             .find(|row| row.id() == text)
-            .with_context(|| format!("no such row: {text} (ss, ws)"))
+            .with_context(|| format!("no such row: {text} ({})", Self::ALL.map(Self::id).join(", ")))
     }
 }
 
@@ -105,6 +139,11 @@ pub enum Cell {
         /// Connections under way at once.
         in_flight: usize,
     },
+    /// New connections one after the other, each with one byte there and back, for what a handshake costs.
+    Handshake {
+        /// How many.
+        connections: usize,
+    },
     /// Memory that this many idle connections take.
     IdleMemory {
         /// Connections held open.
@@ -122,6 +161,15 @@ impl Cell {
     pub const fn once_a_round(self) -> bool {
         matches!(self, Self::IdleMemory { .. } | Self::EndOfStream | Self::Cipher)
     }
+
+    /// In how many rounds the cell is visited at most: memory takes long to measure and hardly varies.
+    #[must_use]
+    pub const fn rounds_max(self) -> u32 {
+        match self {
+            Self::IdleMemory { .. } => 2,
+            _ => u32::MAX,
+        }
+    }
 }
 
 impl fmt::Display for Cell {
@@ -132,6 +180,7 @@ impl fmt::Display for Cell {
             Self::FirstByte { route: Route::Forward } => f.write_str("first-byte/forward"),
             Self::FirstByte { route: Route::Socks } => f.write_str("first-byte/socks5"),
             Self::Connections { in_flight } => write!(f, "connections/{in_flight}"),
+            Self::Handshake { connections } => write!(f, "handshake/{connections}"),
             Self::IdleMemory { connections } => write!(f, "idle/{connections}"),
             Self::EndOfStream => f.write_str("end-of-stream"),
             Self::Cipher => f.write_str("cipher"),
@@ -166,6 +215,7 @@ impl FromStr for Cell {
             ("first-byte", "forward") => Self::FirstByte { route: Route::Forward },
             ("first-byte", "socks5") => Self::FirstByte { route: Route::Socks },
             ("connections", _) => Self::Connections { in_flight: number()? },
+            ("handshake", _) => Self::Handshake { connections: number()? },
             ("idle", _) => Self::IdleMemory { connections: number()? },
             ("end-of-stream", "") => Self::EndOfStream,
             ("cipher", "") => Self::Cipher,
@@ -186,6 +236,7 @@ mod tests {
             "first-byte/forward",
             "first-byte/socks5",
             "connections/32",
+            "handshake/300",
             "idle/1000",
             "end-of-stream",
             "cipher",

@@ -4,6 +4,7 @@
 
 use crate::{
     cells::{Cell, Direction, Row},
+    sample::{AGAIN, LIMIT},
     stats::Better,
     summary::{Kind, RowSummary},
 };
@@ -41,11 +42,21 @@ pub struct Goal {
     pub evidence: String,
 }
 
+/// Where imitating rows are concerned: the median first byte over the best peer's.
+const FIRST_BYTE_RATIO: f64 = 0.6;
+/// The server's CPU for a handshake over the best peer's.
+const HANDSHAKE_RATIO: f64 = 0.6;
+/// Memory of idle connections over the best peer's.
+const MEMORY_RATIO: f64 = 0.5;
+/// CPU of our worst visit over our own median, where a peer is known to have two speeds.
+const WORST_RATIO: f64 = 1.2;
+
 /// CPU seconds per gigabyte over the best peer's.
 const fn cpu_ratio(row: Row) -> f64 {
     match row {
         Row::Shadowsocks => 0.85,
         Row::WebSocket => 0.80,
+        Row::Reality | Row::Vision => 0.70,
     }
 }
 
@@ -57,18 +68,62 @@ pub fn judge(summary: &RowSummary) -> Vec<Goal> {
         for direction in [Direction::Up, Direction::Down] {
             let cell = Cell::Bulk { direction, streams };
             goals.push(ratio_goal(summary, cell, Kind::CpuPerGb, cpu_ratio(summary.row)));
-            goals.push(ratio_goal(summary, cell, Kind::Throughput, THROUGHPUT_RATIO));
+            match summary.row {
+                Row::Shadowsocks | Row::WebSocket => {
+                    goals.push(ratio_goal(summary, cell, Kind::Throughput, THROUGHPUT_RATIO));
+                }
+                Row::Reality => {}
+                Row::Vision => goals.push(worst_goal(summary, cell)),
+            }
         }
     }
-    goals.extend([Direction::Up, Direction::Down].map(|direction| collapse_goal(summary, direction)));
+    match summary.row {
+        Row::Shadowsocks | Row::WebSocket => {
+            goals.extend([Direction::Up, Direction::Down].map(|direction| collapse_goal(summary, direction)));
+        }
+        Row::Reality | Row::Vision => goals.extend(connection_goals(summary)),
+    }
     goals
+}
+
+/// What a connection costs before it carries much.
+fn connection_goals(summary: &RowSummary) -> Vec<Goal> {
+    let promised = [
+        (Kind::FirstByteMedian, FIRST_BYTE_RATIO),
+        (Kind::ServerCpuPerHandshake, HANDSHAKE_RATIO),
+        (Kind::MemoryPerConnection, MEMORY_RATIO),
+    ];
+    let goal = |(kind, bound)| {
+        // How many connections a visit had depends on the options.
+        let measured = summary.metrics.iter().map(|metric| metric.metric).find(|metric| metric.kind == kind);
+        match measured {
+            Some(metric) => ratio_goal(summary, metric.cell, kind, bound),
+            None => Goal {
+                promise: format!("{}: {} ≤ {bound}× the best peer", summary.row.id(), noun(kind)),
+                verdict: Verdict::NotMeasured,
+                evidence: "no figure".to_owned(),
+            },
+        }
+    };
+    promised.into_iter().map(goal).collect()
+}
+
+/// What a ratio is about, in the words of a promise.
+const fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::CpuPerGb => "CPU",
+        Kind::Throughput => "throughput",
+        Kind::FirstByteMedian => "p50",
+        Kind::ServerCpuPerHandshake => "server CPU",
+        Kind::MemoryPerConnection => "memory",
+        _ => "figure",
+    }
 }
 
 fn ratio_goal(summary: &RowSummary, cell: Cell, kind: Kind, bound: f64) -> Goal {
     let lower = kind.better() == Better::Lower;
     let sign = if lower { "≤" } else { "≥" };
-    let what = if lower { "CPU" } else { "throughput" };
-    let promise = format!("{} {cell}: {what} {sign} {bound}× the best peer", summary.row.id());
+    let promise = format!("{} {cell}: {} {sign} {bound}× the best peer", summary.row.id(), noun(kind));
     let metric = summary.metric(cell, kind);
     let Some((metric, ratio)) = metric.and_then(|metric| Some((metric, metric.ratio?))) else {
         return Goal { promise, verdict: Verdict::NotMeasured, evidence: "no peer or no figure".to_owned() };
@@ -83,6 +138,24 @@ fn ratio_goal(summary: &RowSummary, cell: Cell, kind: Kind, bound: f64) -> Goal 
     let worst = metric.worst().unwrap_or(ratio.median);
     let evidence = format!("{:.2}× {peer}, worst round {worst:.2}×{noise}", ratio.median);
     Goal { promise, verdict: if held { Verdict::Held } else { Verdict::Missed }, evidence }
+}
+
+/// No visit of ours, the control's included, is far from our median. What the peers' visits did is the evidence beside it.
+fn worst_goal(summary: &RowSummary, cell: Cell) -> Goal {
+    let promise = format!("{} {cell}: CPU of the worst visit ≤ {WORST_RATIO}× the median", summary.row.id());
+    let metric = summary.metric(cell, Kind::CpuPerGb);
+    let ours = |id: &str| id == summary.subject || id.strip_suffix(AGAIN) == Some(&summary.subject);
+    let worst_of = |own: bool| {
+        let figures = metric.into_iter().flat_map(|metric| &metric.figures);
+        let figures = figures.filter(move |(id, _)| ours(id) == own && *id != LIMIT);
+        figures.map(|(id, figure)| (id.as_str(), figure.visits.max / figure.visits.median))
+    };
+    let Some(worst) = worst_of(true).map(|(_, worst)| worst).max_by(f64::total_cmp) else {
+        return Goal { promise, verdict: Verdict::NotMeasured, evidence: "no figure".to_owned() };
+    };
+    let others: String = worst_of(false).map(|(id, worst)| format!(", {id} {worst:.2}×")).collect();
+    let verdict = if worst <= WORST_RATIO { Verdict::Held } else { Verdict::Missed };
+    Goal { promise, verdict, evidence: format!("{worst:.2}×{others}") }
 }
 
 fn collapse_goal(summary: &RowSummary, direction: Direction) -> Goal {
@@ -123,6 +196,58 @@ mod tests {
         assert_eq!(find("up/1: throughput ≥ 1.1").verdict, Verdict::Held);
         assert_eq!(find("down/16: CPU").verdict, Verdict::NotMeasured);
         assert_eq!(find("up/128: no collapse").verdict, Verdict::NotMeasured);
+    }
+
+    /// The same figures as those of another row.
+    fn as_row(row: Row) -> Vec<crate::sample::Sample> {
+        two_rounds().into_iter().map(|sample| crate::sample::Sample { row, ..sample }).collect()
+    }
+
+    #[test]
+    fn a_second_speed_is_seen() {
+        let mut samples = as_row(Row::Vision);
+        let find = |samples: Vec<_>| {
+            let summary = RowSummary::of(&record(samples), Row::Vision).unwrap();
+            judge(&summary).into_iter().find(|goal| goal.promise.contains("up/1: CPU of the worst")).unwrap()
+        };
+        let steady = find(samples.clone());
+        // 0.6 over the median of 0.5, 0.5, 0.6, 0.6.
+        assert_eq!(
+            (steady.verdict, steady.evidence.as_str()),
+            (Verdict::Held, "1.09×, sing-box 1.00×, xray 1.00×")
+        );
+        let slow = samples.iter_mut().rfind(|sample| sample.product == "commucat-again").unwrap();
+        if let crate::sample::Reading::Bulk { bytes, .. } = &mut slow.reading {
+            *bytes /= 5;
+        }
+        let bimodal = find(samples);
+        assert_eq!(bimodal.verdict, Verdict::Missed);
+        assert!(bimodal.evidence.starts_with("5.45×"), "{}", bimodal.evidence);
+    }
+
+    #[test]
+    fn connections_are_judged_by_the_cells_that_were_measured() {
+        let mut samples = as_row(Row::Reality);
+        for (product, server_cpu_s) in [("commucat", 0.1), ("commucat-again", 0.1), ("xray", 0.2)] {
+            samples.push(crate::sample::Sample {
+                product: product.to_owned(),
+                cell: "handshake/100".parse().unwrap(),
+                reading: crate::sample::Reading::Handshake {
+                    connections: 100,
+                    client_cpu_s: 1.0,
+                    server_cpu_s,
+                },
+                ..samples[0].clone()
+            });
+        }
+        let goals = judge(&RowSummary::of(&record(samples), Row::Reality).unwrap());
+        let find = |text: &str| goals.iter().find(|goal| goal.promise.contains(text)).unwrap();
+        let handshake = find("reality handshake/100: server CPU ≤ 0.6");
+        assert_eq!(handshake.verdict, Verdict::Held);
+        assert!(handshake.evidence.starts_with("0.50× xray"), "{}", handshake.evidence);
+        assert_eq!(find("reality: p50 ≤ 0.6").verdict, Verdict::NotMeasured);
+        assert_eq!(find("reality: memory ≤ 0.5").verdict, Verdict::NotMeasured);
+        assert!(!goals.iter().any(|goal| goal.promise.contains("throughput")));
     }
 
     #[test]

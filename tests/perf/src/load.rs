@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod connect;
 pub mod connections;
 pub mod end;
+pub mod inner;
 pub mod meter;
 pub mod payload;
 pub mod target;

@@ -80,8 +80,10 @@ fn list(options: &Options, cache: &Cache) -> anyhow::Result<()> {
     for row in Row::ALL {
         writeln!(out, "row {}: {}", row.id(), row.title())?;
     }
-    for cell in options.planned_cells() {
-        writeln!(out, "cell {cell}")?;
+    for &row in &options.rows {
+        for cell in options.planned_cells(row) {
+            writeln!(out, "cell {} {cell}", row.id())?;
+        }
     }
     for product in Field::prepare(options, cache).participants {
         let state = match (product.version, product.absent) {

@@ -31,6 +31,8 @@ use crate::{
 
 /// Rest after opening idle connections, so that buffers of the openings are given back.
 const IDLE_SETTLE: Duration = Duration::from_secs(2);
+/// Rest after the last handshake, so that its end is counted.
+const HANDSHAKE_SETTLE: Duration = Duration::from_millis(100);
 /// How long the connections of a visit may take to go before the next visit starts anyway.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -73,7 +75,7 @@ pub fn visit(rig: &Rig, cell: Cell, effort: &Effort) -> Outcome {
 fn try_visit(rig: &Rig, cell: Cell, effort: &Effort) -> anyhow::Result<Outcome> {
     match cell {
         Cell::Bulk { direction, streams } => {
-            let bulk = Bulk::start(rig.forward, &rig.target, direction, streams)?;
+            let bulk = Bulk::start(rig.forward, &rig.target, direction, streams, rig.inside)?;
             let span = observe(rig, effort, || bulk.received())?;
             bulk.check()?;
             let (bytes, stalled_streams) = meter::between(&span.before, &span.after);
@@ -110,6 +112,7 @@ fn try_visit(rig: &Rig, cell: Cell, effort: &Effort) -> anyhow::Result<Outcome> 
             let micros = first_bytes(entry, effort.first_bytes)?;
             Ok(Outcome { reading: Reading::FirstByte { micros }, foreign_cores: None })
         }
+        Cell::Handshake { connections } => handshakes(rig, connections),
         Cell::IdleMemory { connections } => idle_memory(rig, connections),
         Cell::EndOfStream => ends(rig, effort.ends),
         Cell::Cipher => anyhow::bail!("the cipher is measured without a product"),
@@ -150,6 +153,23 @@ fn observe<T>(rig: &Rig, effort: &Effort, read: impl Fn() -> T) -> anyhow::Resul
         server_cpu_s: server,
         foreign_cores: foreign_cores(busy, client + server + harness, seconds),
     })
+}
+
+fn handshakes(rig: &Rig, connections: usize) -> anyhow::Result<Outcome> {
+    let clocks = [ProcessCpu::of(rig.client_pid()), ProcessCpu::of(rig.server_pid())];
+    let before = [clocks[0].read()?, clocks[1].read()?];
+    for _ in 0..connections {
+        ping(Entry::Forward(rig.forward))?;
+    }
+    // What a product does late belongs to the connection too.
+    rig.target.wait_idle(LEAVE_LIMIT);
+    thread::sleep(HANDSHAKE_SETTLE);
+    let [client_cpu_s, server_cpu_s] = [
+        clocks[0].read()?.since(&before[0]).as_secs_f64(),
+        clocks[1].read()?.since(&before[1]).as_secs_f64(),
+    ];
+    let reading = Reading::Handshake { connections, client_cpu_s, server_cpu_s };
+    Ok(Outcome { reading, foreign_cores: None })
 }
 
 fn idle_memory(rig: &Rig, connections: usize) -> anyhow::Result<Outcome> {

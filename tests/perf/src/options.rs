@@ -19,14 +19,14 @@ pub struct Options {
     /// Hidden programs of the harness itself.
     #[command(subcommand)]
     pub part: Option<Part>,
-    /// Rows: ss (Shadowsocks 2022), ws (WebSocket + TLS)
-    #[arg(long, value_delimiter = ',', default_value = "ss,ws")]
+    /// Rows: ss (Shadowsocks 2022), ws (WebSocket + TLS), reality (framed), vision (direct, with TLS inside)
+    #[arg(long, value_delimiter = ',', default_value = "ss,ws,reality,vision")]
     pub rows: Vec<Row>,
-    /// Groups of cells: bulk, first-byte, connections, idle, end
-    #[arg(long, value_delimiter = ',', default_value = "bulk,first-byte,connections,idle,end")]
+    /// Groups of cells: bulk, first-byte, connections, handshake, idle, end (default: those that the row has promises for)
+    #[arg(long, value_delimiter = ',')]
     pub cells: Vec<Group>,
-    /// Parallel streams of the bulk cells
-    #[arg(long, value_delimiter = ',', default_value = "1,16,128")]
+    /// Parallel streams of the bulk cells (default: 1,16,128; in reality and vision 1,16)
+    #[arg(long, value_delimiter = ',')]
     pub streams: Vec<usize>,
     /// Rounds; each visits every product twice, in mirrored order
     #[arg(long, default_value_t = 6)]
@@ -47,7 +47,7 @@ pub struct Options {
     #[arg(long)]
     pub install_peers: bool,
     /// Seconds of a bulk or connection window
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 1.5)]
     pub window: f64,
     /// Measure although others use the processor; every figure is then marked as disturbed
     #[arg(long)]
@@ -93,6 +93,8 @@ pub enum Group {
     FirstByte,
     /// New connections a second.
     Connections,
+    /// CPU of handshakes, the server's apart.
+    Handshake,
     /// Memory of idle connections.
     Idle,
     /// Ends of streams.
@@ -111,7 +113,7 @@ impl Options {
         }
         ensure!(self.rounds > 0, "--rounds must be at least 1");
         ensure!((0.1..=60.0).contains(&self.window), "--window must be from 0.1 to 60 seconds");
-        ensure!(!self.streams.is_empty() && !self.rows.is_empty(), "nothing to measure");
+        ensure!(!self.rows.is_empty(), "nothing to measure");
         for streams in &self.streams {
             ensure!((1..=STREAMS_MAX).contains(streams), "--streams must be from 1 to {STREAMS_MAX}");
         }
@@ -123,22 +125,31 @@ impl Options {
 
     /// The cells in the order in which a round measures them: those that want a fresh process come first.
     #[must_use]
-    pub fn planned_cells(&self) -> Vec<Cell> {
+    pub fn planned_cells(&self, row: Row) -> Vec<Cell> {
+        let groups = if self.cells.is_empty() { default_groups(row) } else { &self.cells };
+        let streams = if self.streams.is_empty() { default_streams(row) } else { &self.streams };
         let mut cells = Vec::new();
-        if self.cells.contains(&Group::Idle) {
+        if groups.contains(&Group::Idle) {
             cells.push(Cell::IdleMemory { connections: if self.quick { 200 } else { 1000 } });
         }
-        if self.cells.contains(&Group::End) {
+        if groups.contains(&Group::End) {
             cells.push(Cell::EndOfStream);
         }
-        if self.cells.contains(&Group::FirstByte) {
-            cells.extend([Route::Forward, Route::Socks].map(|route| Cell::FirstByte { route }));
+        if groups.contains(&Group::Handshake) {
+            cells.push(Cell::Handshake { connections: if self.quick { 100 } else { 300 } });
         }
-        if self.cells.contains(&Group::Connections) {
+        if groups.contains(&Group::FirstByte) {
+            cells.push(Cell::FirstByte { route: Route::Forward });
+            // What an inbound costs has nothing to do with the transport behind it; two rows show it.
+            if !row.imitates() {
+                cells.push(Cell::FirstByte { route: Route::Socks });
+            }
+        }
+        if groups.contains(&Group::Connections) {
             cells.push(Cell::Connections { in_flight: 32 });
         }
-        if self.cells.contains(&Group::Bulk) {
-            for &streams in &self.streams {
+        if groups.contains(&Group::Bulk) {
+            for &streams in streams {
                 cells.extend(
                     [Direction::Up, Direction::Down].map(|direction| Cell::Bulk { direction, streams }),
                 );
@@ -161,6 +172,22 @@ impl Options {
     }
 }
 
+const fn default_groups(row: Row) -> &'static [Group] {
+    match row {
+        Row::Shadowsocks | Row::WebSocket => {
+            &[Group::Bulk, Group::FirstByte, Group::Connections, Group::Idle, Group::End]
+        }
+        Row::Reality | Row::Vision => &[Group::Bulk, Group::FirstByte, Group::Handshake, Group::Idle],
+    }
+}
+
+const fn default_streams(row: Row) -> &'static [usize] {
+    match row {
+        Row::Shadowsocks | Row::WebSocket => &[1, 16, 128],
+        Row::Reality | Row::Vision => &[1, 16],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -175,8 +202,20 @@ mod tests {
     fn the_command_line_holds_together() {
         Options::command().debug_assert();
         let options = parse(&[]).unwrap();
-        assert_eq!((options.rounds, options.rows.len(), options.subject.as_str()), (6, 2, "commucat"));
-        assert_eq!(options.planned_cells().len(), 1 + 1 + 2 + 1 + 6 + 1);
+        assert_eq!((options.rounds, options.rows.len(), options.subject.as_str()), (6, 4, "commucat"));
+        assert_eq!(options.planned_cells(Row::Shadowsocks).len(), 1 + 1 + 2 + 1 + 6 + 1);
+        let reality: Vec<_> = options.planned_cells(Row::Reality).iter().map(ToString::to_string).collect();
+        let wanted = [
+            "idle/1000",
+            "handshake/300",
+            "first-byte/forward",
+            "up/1",
+            "down/1",
+            "up/16",
+            "down/16",
+            "cipher",
+        ];
+        assert_eq!(reality, wanted);
     }
 
     #[test]
@@ -184,7 +223,7 @@ mod tests {
         let options = parse(&["--quick", "--rows", "ws", "--streams", "1"]).unwrap();
         assert_eq!(options.rounds, 2);
         assert_eq!(options.effort().window, Duration::from_secs(1));
-        assert_eq!(options.planned_cells().len(), 1 + 1 + 2 + 1 + 2 + 1);
+        assert_eq!(options.planned_cells(Row::WebSocket).len(), 1 + 1 + 2 + 1 + 2 + 1);
     }
 
     #[test]

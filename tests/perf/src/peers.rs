@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod ours;
 pub mod relays;
 pub mod singbox;
+pub mod site;
 pub mod ssrust;
 pub mod wheels;
 pub mod xray;
@@ -35,6 +36,8 @@ pub struct Plan<'a> {
     pub socks: SocketAddr,
     /// Where the port forward leads.
     pub target: SocketAddr,
+    /// The site that a REALITY server imitates.
+    pub site: SocketAddr,
     /// Keys and certificates, the same for every product.
     pub credentials: &'a Credentials,
     /// An empty directory for configurations and logs.
@@ -69,6 +72,10 @@ pub trait Product: std::fmt::Debug {
     fn version(&self) -> &str;
     /// Whether it speaks the protocol of the row.
     fn speaks(&self, row: Row) -> bool;
+    /// Why it does not speak the protocol of a row that it knows; `None` where it has no such protocol at all.
+    fn absence(&self, _row: Row) -> Option<String> {
+        None
+    }
     /// Whether its client has a SOCKS5 inbound.
     fn has_socks(&self) -> bool {
         true
@@ -102,7 +109,7 @@ impl Field {
         for id in std::iter::once(&options.subject).chain(peers) {
             let product: anyhow::Result<Box<dyn Product>> = match id.as_str() {
                 ours::ID => boxed(ours::Ours::find(options.commucat.as_deref())),
-                singbox::ID => boxed(singbox::SingBox::prepare(cache)),
+                singbox::ID => boxed(singbox::SingBox::prepare(cache, &options.rows)),
                 xray::ID => boxed(xray::Xray::prepare(cache)),
                 ssrust::ID => boxed(ssrust::ShadowsocksRust::prepare(cache, options.install_peers)),
                 other => Err(anyhow::anyhow!("no such product; known are {}", IDS.join(", "))
@@ -164,6 +171,7 @@ pub(crate) mod tests {
             forward: "127.0.0.1:1002".parse().unwrap(),
             socks: "127.0.0.1:1003".parse().unwrap(),
             target: "127.0.0.1:1004".parse().unwrap(),
+            site: "127.0.0.1:1006".parse().unwrap(),
             credentials,
             dir: Path::new("/nonexistent"),
         }

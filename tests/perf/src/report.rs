@@ -105,6 +105,7 @@ fn short(cell: Cell, readings: &[&Reading]) -> String {
         Cell::Bulk { .. } => &[Kind::Throughput, Kind::CpuPerGb],
         Cell::FirstByte { .. } => &[Kind::FirstByteMedian, Kind::FirstByteTail],
         Cell::Connections { .. } => &[Kind::ConnectionRate],
+        Cell::Handshake { .. } => &[Kind::ServerCpuPerHandshake, Kind::CpuPerHandshake],
         Cell::IdleMemory { .. } => &[Kind::MemoryPerConnection, Kind::BaseMemory],
         Cell::EndOfStream => &[Kind::EndDown, Kind::EndUp, Kind::Answered],
         Cell::Cipher => &[],

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
+    cells::{Inside, Row},
     load::{
         connect::{Entry, ping},
         target::Target,
@@ -30,18 +31,21 @@ pub struct Rig {
     pub socks: Option<SocketAddr>,
     /// What stands behind it.
     pub target: Target,
+    /// What its bulk loads carry.
+    pub inside: Inside,
     ends: Ends,
 }
 
 impl Rig {
-    /// Starts both ends and waits until a byte went through.
+    /// Starts both ends and waits until a byte went through. `site` is what a server imitates, where it does.
     ///
     /// # Errors
     /// When an end dies or nothing comes through; the message holds the last output of both.
     pub fn start(
         product: &dyn Product,
         credentials: &Credentials,
-        row: crate::cells::Row,
+        site: SocketAddr,
+        row: Row,
     ) -> anyhow::Result<Self> {
         let target = Target::start()?;
         let dir = tempfile::Builder::new().prefix("commucat-bench-").tempdir()?;
@@ -51,6 +55,7 @@ impl Rig {
             forward: free_address()?,
             socks: free_address()?,
             target: target.address(),
+            site,
             credentials,
             dir: dir.path(),
         };
@@ -58,7 +63,7 @@ impl Rig {
         let socks = product.has_socks().then_some(plan.socks);
         let forward = plan.forward;
         ends.dir = Some(dir);
-        let mut rig = Self { forward, socks, target, ends };
+        let mut rig = Self { forward, socks, target, inside: row.inside(), ends };
         rig.wait_ready()?;
         Ok(rig)
     }

@@ -129,6 +129,15 @@ pub enum Reading {
         /// CPU seconds of the server process.
         server_cpu_s: f64,
     },
+    /// Handshakes, one after the other.
+    Handshake {
+        /// Connections opened, used for one byte each way, and closed.
+        connections: usize,
+        /// CPU seconds of the client process until all of them were gone.
+        client_cpu_s: f64,
+        /// CPU seconds of the server process until all of them were gone.
+        server_cpu_s: f64,
+    },
     /// Memory of idle connections, as the proportional set size.
     IdleMemory {
         /// Connections held.
@@ -194,6 +203,11 @@ impl Reading {
             Self::Bulk { seconds, client_cpu_s, server_cpu_s, .. }
             | Self::Connections { seconds, client_cpu_s, server_cpu_s, .. } => {
                 for value in [seconds, client_cpu_s, server_cpu_s] {
+                    *value = rounded(*value, 1e6);
+                }
+            }
+            Self::Handshake { client_cpu_s, server_cpu_s, .. } => {
+                for value in [client_cpu_s, server_cpu_s] {
                     *value = rounded(*value, 1e6);
                 }
             }

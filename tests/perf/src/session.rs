@@ -16,7 +16,7 @@ use crate::{
         visit,
     },
     options::Options,
-    peers::{Credentials, Field, Product},
+    peers::{Credentials, Field, Product, site::Site},
     report::{progress, say},
     rig::Rig,
     rounds::palindrome,
@@ -43,6 +43,7 @@ pub fn run(options: &Options, field: Field, notes: Vec<String>) -> anyhow::Resul
     let mut session = Session {
         options,
         effort,
+        site: Site::start()?,
         credentials: Credentials::generate()?,
         record: Record {
             format: FORMAT,
@@ -71,12 +72,18 @@ struct Session<'a> {
     options: &'a Options,
     effort: Effort,
     credentials: Credentials,
+    site: Site,
     record: Record,
 }
 
 impl Session<'_> {
     fn row(&mut self, row: Row, products: &[Box<dyn Product>]) {
         let slots = slots(row, products, &self.options.subject);
+        for product in products.iter().filter(|product| !product.speaks(row)) {
+            if let Some(reason) = product.absence(row) {
+                self.note(format!("{}: {} is absent: {reason}", row.id(), product.id()));
+            }
+        }
         for round in 0..self.options.rounds {
             say(&format!("{}: round {} of {}", row.title(), round + 1, self.options.rounds));
             self.round(row, round, &slots);
@@ -87,15 +94,16 @@ impl Session<'_> {
     fn round(&mut self, row: Row, round: u32, slots: &[Slot<'_>]) {
         let mut rigs = Vec::new();
         for slot in slots {
-            match Rig::start(slot.product, &self.credentials, row) {
+            match Rig::start(slot.product, &self.credentials, self.site.address(), row) {
                 Ok(rig) => rigs.push((slot.id.as_str(), rig)),
                 Err(error) => {
                     self.note(format!("{} {}: {} did not start: {error:#}", row.id(), round + 1, slot.id))
                 }
             }
         }
-        for cell in self.options.planned_cells() {
+        for cell in self.options.planned_cells(row) {
             match cell {
+                _ if round >= cell.rounds_max() => {}
                 Cell::Cipher => self.cipher(row, round),
                 _ => self.cell(row, round, cell, &rigs),
             }
@@ -135,7 +143,9 @@ impl Session<'_> {
             let idle = *id == LIMIT && !matches!(cell, Cell::Bulk { .. } | Cell::FirstByte { .. });
             let no_socks =
                 rig.socks.is_none() && cell == Cell::FirstByte { route: crate::cells::Route::Socks };
-            if idle || no_socks || (cell.once_a_round() && step.pass > 0) {
+            // Once is enough for the limit: no goal is a ratio to it.
+            let once = cell.once_a_round() || (*id == LIMIT && self.options.subject != LIMIT);
+            if idle || no_socks || (once && step.pass > 0) {
                 continue;
             }
             let Outcome { reading, foreign_cores } = visit(rig, cell, &self.effort);
@@ -147,7 +157,8 @@ impl Session<'_> {
     }
 
     fn cipher(&mut self, row: Row, round: u32) {
-        let reading = cipher::measure(row.record_bytes())
+        let Some(record_bytes) = row.record_bytes() else { return };
+        let reading = cipher::measure(record_bytes)
             .unwrap_or_else(|error| Reading::Failed { reason: format!("{error:#}") });
         self.record.samples.push(Sample {
             row,

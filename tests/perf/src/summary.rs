@@ -54,6 +54,8 @@ pub struct MetricSummary {
 pub struct Figure {
     /// Over the rounds.
     pub spread: Spread,
+    /// Over the single visits: what one run of it may meet, while a round is the sum of two visits.
+    pub visits: Spread,
     /// Closeness to the limit (1 is the limit itself), median over the rounds; only for bulk.
     pub eta: Option<f64>,
 }
@@ -130,7 +132,8 @@ fn summarize(samples: &[&Sample], subject: &str, metric: Metric) -> Option<Metri
             });
             Spread::of(etas).map(|etas| etas.median)
         });
-        figures.insert(product.clone(), Figure { spread, eta });
+        let Some(visits) = visits(samples, metric, product) else { continue };
+        figures.insert(product.clone(), Figure { spread, visits, eta });
     }
     let control = figures.keys().find(|id| id.ends_with(AGAIN)).cloned();
     let mut best_peer: Option<(&String, f64)> = None;
@@ -163,12 +166,21 @@ fn by_product(samples: &[&Sample], metric: Metric) -> BTreeMap<String, Rounds> {
     figures
 }
 
-/// The limit of each round: the cost of two plain relays under the same load, plus sealing and opening in both ends.
+/// The figure of each visit of a product by itself.
+fn visits(samples: &[&Sample], metric: Metric, product: &str) -> Option<Spread> {
+    let visits = samples.iter().filter(|sample| sample.cell == metric.cell && sample.product == product);
+    Spread::of(visits.filter_map(|sample| metric.kind.value(&[&sample.reading])))
+}
+
+/// The limit of each round: the cost of two plain relays under the same load, plus sealing and opening once where the row does that.
 fn limits(samples: &[&Sample], by_product: &BTreeMap<String, Rounds>, metric: Metric) -> Option<Rounds> {
     let relays = by_product.get(LIMIT)?;
     match metric.kind {
         Kind::Throughput => Some(relays.clone()),
         Kind::CpuPerGb => {
+            if samples.first()?.row.record_bytes().is_none() {
+                return Some(relays.clone());
+            }
             let ciphers: Rounds = samples.iter().filter_map(|sample| cipher_of(sample)).collect();
             let with = |(round, relay): (&u32, &f64)| Some((*round, relay + ciphers.get(round)?));
             Some(relays.iter().filter_map(with).collect())

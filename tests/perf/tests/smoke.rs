@@ -17,7 +17,7 @@ use commucat_tests_perf::{
 #[test]
 fn a_whole_round_of_the_relays_beside_themselves() {
     let arguments =
-        ["bench", "--quick", "--rounds", "1", "--rows", "ss", "--window", "0.1", "--streams", "1,3"];
+        ["bench", "--quick", "--rounds", "1", "--rows", "ss,vision", "--window", "0.1", "--streams", "1,3"];
     let cells = ["--cells", "bulk,first-byte,connections,end", "--allow-busy"];
     let mut options = Options::parse_from(arguments.into_iter().chain(cells)).settled().unwrap();
     options.subject = LIMIT.to_owned();
@@ -26,9 +26,13 @@ fn a_whole_round_of_the_relays_beside_themselves() {
     let failed = record.samples.iter().find(|sample| matches!(sample.reading, Reading::Failed { .. }));
     assert_eq!(failed, None);
     // Bulk: four cells, two products, two passes; first bytes through the forward alone.
-    let count =
-        |prefix: &str| record.samples.iter().filter(|s| s.cell.to_string().starts_with(prefix)).count();
-    assert_eq!([count("up/"), count("down/"), count("first-byte/"), count("cipher")], [8, 8, 4, 1]);
+    let count = |row: Row, prefix: &str| {
+        record.of_row(row).filter(|sample| sample.cell.to_string().starts_with(prefix)).count()
+    };
+    let counts = |row| ["up/", "down/", "first-byte/", "cipher"].map(|prefix| count(row, prefix));
+    assert_eq!(counts(Row::Shadowsocks), [8, 8, 4, 1]);
+    // With TLS inside, which the relays know nothing of, and without a cipher of the row's own.
+    assert_eq!(counts(Row::Vision), [8, 8, 4, 0]);
     // On a busy machine a single short window may see nothing; all of them together must see both processes work.
     let (mut moved, mut client, mut server) = (0, 0.0, 0.0);
     for sample in &record.samples {
@@ -52,7 +56,14 @@ fn the_command_line_lists_what_there_is() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    for wanted in ["row ss:", "cell up/128", "product commucat: absent:", "product limit: two plain relays"] {
+    for wanted in [
+        "row ss:",
+        "cell ss up/128",
+        "row vision:",
+        "cell vision handshake/300",
+        "product commucat: absent:",
+        "product limit: two plain relays",
+    ] {
         assert!(text.contains(wanted), "{wanted:?} is missing in\n{text}");
     }
 }

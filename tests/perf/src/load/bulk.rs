@@ -12,13 +12,13 @@ use anyhow::{Context, bail};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot, task::JoinSet};
 
 use super::{
-    STEP_LIMIT,
+    STEP_LIMIT, inner,
     meter::Meter,
     mode,
     payload::{discard_some, incompressible},
     target::Target,
 };
-use crate::cells::Direction;
+use crate::cells::{Direction, Inside};
 
 /// A transfer under way. Dropping it closes every connection.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct Shared {
 }
 
 impl<'a> Bulk<'a> {
-    /// Opens the connections and returns when each of them has moved data.
+    /// Opens the connections, each with TLS inside where that is asked for, and returns when each of them has moved data.
     ///
     /// # Errors
     /// When a connection fails, or some have moved nothing within [`STEP_LIMIT`].
@@ -47,6 +47,7 @@ impl<'a> Bulk<'a> {
         target: &'a Target,
         direction: Direction,
         streams: usize,
+        inside: Inside,
     ) -> anyhow::Result<Self> {
         target.meter().reset();
         let shared = Arc::new(Shared::default());
@@ -56,7 +57,7 @@ impl<'a> Bulk<'a> {
         let thread = thread::Builder::new().name("bench-load".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = run(entry, direction, streams, &theirs) => {}
+                    () = run(entry, direction, streams, inside, &theirs) => {}
                     _ = stopped => {}
                 }
             });
@@ -109,11 +110,11 @@ impl Drop for Bulk<'_> {
     }
 }
 
-async fn run(entry: SocketAddr, direction: Direction, streams: usize, shared: &Arc<Shared>) {
+async fn run(entry: SocketAddr, direction: Direction, streams: usize, inside: Inside, shared: &Arc<Shared>) {
     let mut tasks = JoinSet::new();
     for _ in 0..streams {
         let shared = Arc::clone(shared);
-        tasks.spawn(async move { stream(entry, direction, &shared.meter).await });
+        tasks.spawn(async move { stream(entry, direction, inside, &shared.meter).await });
     }
     while let Some(ended) = tasks.join_next().await {
         // No stream ends by itself: whatever comes here is a failure.
@@ -126,19 +127,33 @@ async fn run(entry: SocketAddr, direction: Direction, streams: usize, shared: &A
     }
 }
 
-async fn stream(entry: SocketAddr, direction: Direction, meter: &Meter) -> anyhow::Result<()> {
+async fn stream(
+    entry: SocketAddr,
+    direction: Direction,
+    inside: Inside,
+    meter: &Meter,
+) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(entry).await.context("connecting to the inbound")?;
     stream.set_nodelay(true)?;
-    match direction {
-        Direction::Up => {
-            stream.write_u8(mode::SINK).await?;
-            let payload = incompressible()?;
-            loop {
-                stream.write_all(payload).await?;
-            }
+    let mode = match direction {
+        Direction::Up => mode::SINK,
+        Direction::Down => mode::SOURCE,
+    };
+    let payload = match inside {
+        Inside::Plain => {
+            stream.write_u8(mode).await?;
+            incompressible()?
         }
+        Inside::Tls => {
+            stream = inner::connect(stream, mode).await?;
+            inner::records()?
+        }
+    };
+    match direction {
+        Direction::Up => loop {
+            stream.write_all(payload).await?;
+        },
         Direction::Down => {
-            stream.write_u8(mode::SOURCE).await?;
             let place = meter.take_place();
             loop {
                 match discard_some(&mut stream).await? {
@@ -157,9 +172,11 @@ mod tests {
 
     #[test]
     fn both_directions_flow_to_the_target_itself() {
-        for direction in [Direction::Up, Direction::Down] {
+        let ways = [Direction::Up, Direction::Down];
+        for (direction, inside) in ways.into_iter().flat_map(|way| [(way, Inside::Plain), (way, Inside::Tls)])
+        {
             let target = Target::start().unwrap();
-            let bulk = Bulk::start(target.address(), &target, direction, 3).unwrap();
+            let bulk = Bulk::start(target.address(), &target, direction, 3, inside).unwrap();
             let before = bulk.received();
             let start = Instant::now();
             while between(&before, &bulk.received()).1 > 0 {
@@ -176,7 +193,7 @@ mod tests {
     fn a_dead_entry_is_named() {
         let target = Target::start().unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = Bulk::start(free, &target, Direction::Up, 1).unwrap_err();
+        let error = Bulk::start(free, &target, Direction::Up, 1, Inside::Plain).unwrap_err();
         assert!(format!("{error:#}").contains("connecting to the inbound"), "{error:#}");
     }
 }

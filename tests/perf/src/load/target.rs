@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    inner,
     meter::Meter,
     mode,
     payload::{discard_some, incompressible},
@@ -160,7 +161,16 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    match stream.read_u8().await? {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    let (mode, payload) = if first == [inner::HANDSHAKE] {
+        let (inside, mode) = inner::accept(stream).await?;
+        stream = inside;
+        (mode, inner::records()?)
+    } else {
+        (stream.read_u8().await?, incompressible()?)
+    };
+    match mode {
         mode::SINK => {
             let place = shared.meter.take_place();
             loop {
@@ -170,12 +180,9 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 }
             }
         }
-        mode::SOURCE => {
-            let payload = incompressible()?;
-            loop {
-                stream.write_all(payload).await?;
-            }
-        }
+        mode::SOURCE => loop {
+            stream.write_all(payload).await?;
+        },
         mode::ECHO => {
             stream.write_u8(mode::ECHO).await?;
             while let Ok(byte) = stream.read_u8().await {

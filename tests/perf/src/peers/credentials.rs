@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::{
+    agreement::{PrivateKey, X25519},
+    digest,
+    encoding::{AsBigEndian, Curve25519SeedBin},
+    rand,
+};
 use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
@@ -11,10 +16,21 @@ use base64::{
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use tempfile::TempDir;
 
-/// The name in the certificate.
+use crate::cells::Row;
+
+/// The name in the certificates, and the name of the site that REALITY imitates.
 pub const SERVER_NAME: &str = "bench.commucat.invalid";
 /// The path of the WebSocket upgrade.
 pub const WS_PATH: &str = "/bench";
+
+/// The VLESS flow of a row; empty where there is none.
+#[must_use]
+pub const fn flow(row: Row) -> &'static str {
+    match row {
+        Row::Vision => "xtls-rprx-vision",
+        Row::Shadowsocks | Row::WebSocket | Row::Reality => "",
+    }
+}
 
 /// Secrets of one run. They protect nothing and go with the run.
 #[derive(Debug)]
@@ -24,6 +40,12 @@ pub struct Credentials {
     pub shadowsocks_key: String,
     /// The key of our WebSocket bridge: 32 bytes, base64url.
     pub bridge_key: String,
+    /// The static X25519 key of a REALITY server, base64url.
+    pub reality_private: String,
+    /// Its public half, base64url.
+    pub reality_public: String,
+    /// The short id of REALITY: 16 hexadecimal digits.
+    pub short_id: String,
     /// The VLESS user id.
     pub uuid: String,
     /// The certificate chain, PEM.
@@ -47,7 +69,13 @@ impl Credentials {
         let (certificate_path, key_path) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         std::fs::write(&certificate_path, certificate.pem())?;
         std::fs::write(&key_path, key.serialize_pem())?;
+        let reality = PrivateKey::generate(&X25519).ok().context("making an X25519 key")?;
+        let seed: Curve25519SeedBin<'_> = reality.as_be_bytes().ok().context("an X25519 key has bytes")?;
+        let public = reality.compute_public_key().ok().context("an X25519 key has a public half")?;
         Ok(Self {
+            reality_private: BASE64_URL_SAFE_NO_PAD.encode(seed.as_ref()),
+            reality_public: BASE64_URL_SAFE_NO_PAD.encode(public.as_ref()),
+            short_id: hex(&random::<8>()?),
             shadowsocks_key: BASE64_STANDARD.encode(random::<16>()?),
             bridge_key: BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?),
             uuid: uuid(random()?),
@@ -101,6 +129,12 @@ mod tests {
         assert_ne!(a.shadowsocks_key, b.shadowsocks_key);
         assert_ne!(a.uuid, b.uuid);
         assert_eq!(BASE64_STANDARD.decode(&a.shadowsocks_key).unwrap().len(), 16);
+        let key = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
+        assert_eq!(
+            (key(&a.reality_private).len(), key(&a.reality_public).len(), a.short_id.len()),
+            (32, 32, 16)
+        );
+        assert_ne!(a.reality_private, a.reality_public);
         assert_eq!(a.certificate_sha256.len(), 64);
         assert!(std::fs::read_to_string(&a.certificate).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
     }

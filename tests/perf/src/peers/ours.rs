@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Ends, Plan, Product, credentials::WS_PATH};
+use super::{
+    Ends, Plan, Product,
+    credentials::{SERVER_NAME, WS_PATH, flow},
+};
 use crate::{
     cells::Row,
     process::{Process, free_address, output_of},
@@ -24,6 +27,10 @@ pub const ID: &str = "commucat";
 const USER: &str = "bench";
 /// The congestion control that programs get when they ask for none.
 const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+/// Lines of a REALITY endpoint's parameters by which its clients use a connection of its own for every stream, as the other products do. A
+/// connection a stream is what they do by themselves, so nothing has to be said.
+const CONNECTION_A_STREAM: &str = "";
 
 /// A CommuCat that is ready to start.
 #[derive(Debug)]
@@ -71,7 +78,7 @@ impl Product for Ours {
     }
 
     fn speaks(&self, row: Row) -> bool {
-        matches!(row, Row::Shadowsocks | Row::WebSocket)
+        matches!(row, Row::Shadowsocks | Row::WebSocket | Row::Reality | Row::Vision)
     }
 
     fn start(&self, plan: &Plan<'_>) -> anyhow::Result<Ends> {
@@ -98,6 +105,7 @@ const fn transport(row: Row) -> &'static str {
     match row {
         Row::Shadowsocks => "shadowsocks",
         Row::WebSocket => "websocket",
+        Row::Reality | Row::Vision => "reality",
     }
 }
 
@@ -113,6 +121,18 @@ fn bridge(plan: &Plan<'_>, admin: SocketAddr) -> anyhow::Result<String> {
             keys.bridge_key,
             fs::read_to_string(&keys.certificate)?,
             fs::read_to_string(&keys.private_key)?,
+        ),
+        Row::Reality | Row::Vision => format!(
+            "target = \"{}\"\nserver_names = [\"{SERVER_NAME}\"]\nprivate_key = \"{}\"\nshort_ids = [\"{}\"]\n{}{}",
+            plan.site,
+            keys.reality_private,
+            keys.short_id,
+            if flow(plan.row).is_empty() {
+                String::new()
+            } else {
+                format!("flow = \"{}\"\n", flow(plan.row))
+            },
+            CONNECTION_A_STREAM,
         ),
     };
     Ok(format!(
@@ -152,6 +172,13 @@ mod tests {
         assert!(ss.contains("transport = \"shadowsocks\"\nlisten = \"127.0.0.1:1001\""), "{ss}");
         assert!(ss.contains("2022-blake3-aes-128-gcm") && ss.contains("allow_private = true"), "{ss}");
         let ws = bridge(&plan(Row::WebSocket, &keys), admin).unwrap();
+        let reality = bridge(&plan(Row::Reality, &keys), admin).unwrap();
+        assert!(
+            reality.contains("transport = \"reality\"") && reality.contains("target = \"127.0.0.1:1006\"")
+        );
+        assert!(reality.contains(&keys.reality_private) && !reality.contains("flow"), "{reality}");
+        let vision = bridge(&plan(Row::Vision, &keys), admin).unwrap();
+        assert!(vision.contains("flow = \"xtls-rprx-vision\""), "{vision}");
         assert!(ws.contains("BEGIN CERTIFICATE") && ws.contains(&keys.bridge_key), "{ws}");
     }
 

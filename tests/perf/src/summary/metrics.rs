@@ -32,6 +32,10 @@ pub enum Kind {
     ConnectionRate,
     /// CPU microseconds of both ends for each new connection.
     CpuPerConnection,
+    /// CPU microseconds of the server alone for each new connection.
+    ServerCpuPerHandshake,
+    /// CPU microseconds of both ends for each new connection that comes alone.
+    CpuPerHandshake,
     /// KiB of both ends for each idle connection.
     MemoryPerConnection,
     /// MiB of both ends before.
@@ -50,6 +54,7 @@ pub(super) fn of_cell(cell: Cell) -> Vec<Metric> {
         Cell::Bulk { .. } => &[Kind::CpuPerGb, Kind::Throughput],
         Cell::FirstByte { .. } => &[Kind::FirstByteMedian, Kind::FirstByteTail],
         Cell::Connections { .. } => &[Kind::ConnectionRate, Kind::CpuPerConnection],
+        Cell::Handshake { .. } => &[Kind::ServerCpuPerHandshake, Kind::CpuPerHandshake],
         Cell::IdleMemory { .. } => &[Kind::MemoryPerConnection, Kind::BaseMemory],
         Cell::EndOfStream => &[Kind::EndDown, Kind::EndUp, Kind::Answered],
         Cell::Cipher => &[],
@@ -63,9 +68,10 @@ pub(super) const fn order(cell: Cell) -> (u8, usize, u8) {
         Cell::Bulk { direction, streams } => (0, streams, matches!(direction, Direction::Down) as u8),
         Cell::FirstByte { route } => (1, 0, route as u8),
         Cell::Connections { in_flight } => (2, in_flight, 0),
-        Cell::IdleMemory { connections } => (3, connections, 0),
-        Cell::EndOfStream => (4, 0, 0),
-        Cell::Cipher => (5, 0, 0),
+        Cell::Handshake { connections } => (3, connections, 0),
+        Cell::IdleMemory { connections } => (4, connections, 0),
+        Cell::EndOfStream => (5, 0, 0),
+        Cell::Cipher => (6, 0, 0),
     }
 }
 
@@ -80,6 +86,8 @@ impl Metric {
             Kind::FirstByteTail => format!("{} p99", self.cell),
             Kind::ConnectionRate => "new connections".to_owned(),
             Kind::CpuPerConnection => "CPU per connection".to_owned(),
+            Kind::ServerCpuPerHandshake => "server CPU per handshake".to_owned(),
+            Kind::CpuPerHandshake => "CPU per handshake, both ends".to_owned(),
             Kind::MemoryPerConnection => "memory per idle connection".to_owned(),
             Kind::BaseMemory => "memory before".to_owned(),
             Kind::EndDown => "end of stream, target closes".to_owned(),
@@ -115,7 +123,11 @@ impl Kind {
         match self {
             Self::Throughput => "Gbit/s",
             Self::CpuPerGb => "CPU-s/GB",
-            Self::FirstByteMedian | Self::FirstByteTail | Self::CpuPerConnection => "µs",
+            Self::FirstByteMedian
+            | Self::FirstByteTail
+            | Self::CpuPerConnection
+            | Self::ServerCpuPerHandshake
+            | Self::CpuPerHandshake => "µs",
             Self::ConnectionRate => "1/s",
             Self::MemoryPerConnection => "KiB",
             Self::BaseMemory => "MiB",
@@ -138,6 +150,8 @@ impl Kind {
             Self::CpuPerGb => rate(readings, |bulk| Some((bulk.cpu_s, bulk.bytes? / 1e9))),
             Self::ConnectionRate => rate(readings, |load| Some((load.completed?, load.seconds))),
             Self::CpuPerConnection => rate(readings, |load| Some((load.cpu_s * 1e6, load.completed?))),
+            Self::ServerCpuPerHandshake => handshake(readings, false),
+            Self::CpuPerHandshake => handshake(readings, true),
             Self::FirstByteMedian => first_byte(readings, 0.50),
             Self::FirstByteTail => first_byte(readings, 0.99),
             Self::MemoryPerConnection | Self::BaseMemory => {
@@ -186,6 +200,19 @@ fn first_byte(readings: &[&Reading], q: f64) -> Option<f64> {
         _ => None,
     });
     Spread::of(visits).map(|spread| spread.median)
+}
+
+/// Microseconds of the server, or of both ends, a connection.
+#[allow(clippy::cast_precision_loss, reason = "connections of a visit are few")]
+fn handshake(readings: &[&Reading], both: bool) -> Option<f64> {
+    let visits = readings.iter().filter_map(|reading| match **reading {
+        Reading::Handshake { connections, client_cpu_s, server_cpu_s } => {
+            Some((server_cpu_s + if both { client_cpu_s } else { 0.0 }, connections as f64))
+        }
+        _ => None,
+    });
+    let (cpu_s, connections) = visits.fold((0.0, 0.0), |sum, visit| (sum.0 + visit.0, sum.1 + visit.1));
+    (connections > 0.0).then_some(cpu_s * 1e6 / connections)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^52")]

@@ -93,6 +93,28 @@ fn eta_is_the_limit_of_the_same_round_over_the_figure() {
 }
 
 #[test]
+fn a_row_without_a_cipher_has_the_relays_alone_as_its_limit() {
+    let samples = two_rounds().into_iter().filter(|sample| sample.cell != Cell::Cipher);
+    let samples = samples.map(|sample| Sample { row: Row::Vision, ..sample }).collect();
+    let summary = RowSummary::of(&record(samples), Row::Vision).unwrap();
+    let cpu = summary.metric(UP.parse().unwrap(), Kind::CpuPerGb).unwrap();
+    assert!(near(cpu.figures["sing-box"].eta.unwrap(), 0.3));
+}
+
+#[test]
+fn single_visits_show_what_a_round_hides() {
+    let mut samples = two_rounds();
+    let slow = samples.iter_mut().find(|sample| sample.product == "xray").unwrap();
+    if let Reading::Bulk { bytes, .. } = &mut slow.reading {
+        *bytes /= 4;
+    }
+    let summary = RowSummary::of(&record(samples), Row::Shadowsocks).unwrap();
+    let figure = &summary.metric(UP.parse().unwrap(), Kind::CpuPerGb).unwrap().figures["xray"];
+    assert!(near(figure.visits.max, 8.0) && near(figure.visits.median, 2.0));
+    assert!(near(figure.spread.max, 3.2));
+}
+
+#[test]
 fn a_missing_round_falls_out_of_the_ratio_only() {
     let mut samples = two_rounds();
     samples.retain(|sample| !(sample.product == "sing-box" && sample.round == 0));
@@ -135,6 +157,10 @@ fn figures_of_the_other_kinds() {
     };
     assert_eq!(Kind::ConnectionRate.value(&[&connections, &connections]), Some(500.0));
     assert!(near(Kind::CpuPerConnection.value(&[&connections]).unwrap(), 200.0));
+    let handshakes = Reading::Handshake { connections: 100, client_cpu_s: 0.3, server_cpu_s: 0.1 };
+    assert!(near(Kind::ServerCpuPerHandshake.value(&[&handshakes, &handshakes]).unwrap(), 1000.0));
+    assert!(near(Kind::CpuPerHandshake.value(&[&handshakes]).unwrap(), 4000.0));
+    assert_eq!(Kind::ServerCpuPerHandshake.value(&[&connections]), None);
     let memory = Reading::IdleMemory {
         connections: 1000,
         client_base_kib: 1024,
