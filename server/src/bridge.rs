@@ -345,5 +345,6 @@ impl Report for Shared {
 
     fn refresh(&self) {
         self.metrics.handshakes_active.set(self.sessions.handshakes.active() as f64);
+        self.metrics.visitors_active.set(self.sessions.visitors.active() as f64);
     }
 }

@@ -139,7 +139,10 @@ pub struct EgressConfig {
 pub struct LimitsConfig {
     /// Most handshakes at once over all endpoints; the oldest makes room for a new one.
     pub max_handshakes: u32,
-    /// Longest life of a connection that has not proved its user (a visitor of the cover site).
+    /// Most strangers at once whom a cover service has for as long as it lets them stay; the oldest makes room.
+    pub max_visitors: u32,
+    /// Longest life of a connection that has not proved its user and of which the transport does not say that it is a
+    /// stranger's.
     pub handshake: Duration,
     /// Most connections of one user at once.
     pub max_connections_per_user: u32,

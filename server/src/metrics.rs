@@ -20,6 +20,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("commucat_connections_total", "Connections accepted, before anything is known of them."),
     ("commucat_handshakes_total", "Handshakes that ended, by outcome."),
     ("commucat_handshakes_active", "Handshakes that run."),
+    ("commucat_visitors_active", "Strangers whom the site that is imitated serves through the bridge."),
     ("commucat_sessions_active", "Connections with a known user that are open."),
     ("commucat_channels_total", "Channels opened, by what they carry."),
     ("commucat_bytes_total", "Payload bytes moved: up is from users, down is to them."),
@@ -45,6 +46,7 @@ pub(crate) struct Metrics {
     pub(crate) storage_up: Gauge,
     pub(crate) users: Gauge,
     pub(crate) handshakes_active: Gauge,
+    pub(crate) visitors_active: Gauge,
 }
 
 /// What is counted for one endpoint.
@@ -138,6 +140,7 @@ impl Metrics {
             storage_up: gauge("commucat_storage_up"),
             users: gauge("commucat_users"),
             handshakes_active: gauge("commucat_handshakes_active"),
+            visitors_active: gauge("commucat_visitors_active"),
             endpoints: Mutex::default(),
             handle,
             recorder,

@@ -26,6 +26,8 @@ use crate::{
     roster::{NotLetIn, Roster, UserSeat},
 };
 
+type Handshake = BoxFuture<'static, Result<Accepted, AcceptError>>;
+
 /// What all connections of a bridge share.
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -33,6 +35,8 @@ pub(crate) struct Sessions {
     pub(crate) roster: Arc<Roster>,
     pub(crate) connections: Arc<Seats>,
     pub(crate) handshakes: Arc<Handshakes>,
+    /// Strangers whom the cover service of a transport has.
+    pub(crate) visitors: Arc<Handshakes>,
     associations: Arc<Seats>,
     rates: Zones,
     egress: ArcSwap<Egress>,
@@ -54,6 +58,7 @@ impl Sessions {
         Self {
             connections: Seats::announcing(config.server.max_connections, Arc::clone(roster.table())),
             handshakes: Handshakes::new(config.limits.max_handshakes),
+            visitors: Handshakes::new(config.limits.max_visitors),
             associations: Seats::new(config.limits.udp_associations),
             rates: Zones::new(config.rate.connect, net.now()),
             egress: ArcSwap::from_pointee(egress(&net, config)),
@@ -77,6 +82,7 @@ impl Sessions {
     pub(crate) fn reload(&self, config: &BridgeConfig) {
         self.connections.set_max(config.server.max_connections);
         self.handshakes.set_max(config.limits.max_handshakes);
+        self.visitors.set_max(config.limits.max_visitors);
         self.associations.set_max(config.limits.udp_associations);
         self.rates.set(config.rate.connect);
         self.roster.set_max_per_user(config.limits.max_connections_per_user);
@@ -96,7 +102,10 @@ impl Sessions {
         self.draining.cancel();
         tokio::select! {
             () = self.ended() => {}
-            () = self.net.sleep_until(self.net.now() + DRAIN_HANDSHAKES) => self.handshakes.evict_all(),
+            () = self.net.sleep_until(self.net.now() + DRAIN_HANDSHAKES) => {
+                self.handshakes.evict_all();
+                self.visitors.evict_all();
+            }
         }
         self.ended().await;
     }
@@ -112,8 +121,13 @@ impl Sessions {
         self.open.wait().await;
     }
 
-    async fn run(&self, endpoint: &Arc<EndpointStats>, incoming: Box<dyn Incoming>) {
+    async fn run(self: &Arc<Self>, endpoint: &Arc<EndpointStats>, incoming: Box<dyn Incoming>) {
         let Some(accepted) = self.handshake(endpoint, incoming).await else { return };
+        self.seat(endpoint, accepted).await;
+    }
+
+    /// Finds a seat for what was accepted, and serves it there. What finds none is broken off, never ended in order.
+    async fn seat(self: &Arc<Self>, endpoint: &Arc<EndpointStats>, accepted: Accepted) {
         let user = match self.admit(accepted.user.as_ref()) {
             Ok(user) => user,
             Err(reason) => {
@@ -134,20 +148,30 @@ impl Sessions {
     async fn handshake(&self, endpoint: &EndpointStats, incoming: Box<dyn Incoming>) -> Option<Accepted> {
         let seat = self.handshakes.enter();
         let limit = self.net.sleep_until(self.net.now() + self.limits.load().handshake);
+        let stranger = incoming.became_stranger();
+        let mut work = incoming.handshake();
         let (outcome, accepted) = tokio::select! {
-            done = incoming.handshake() => match done {
-                Ok(accepted) => (Outcome::Ok, Some(accepted)),
-                Err(error) => {
-                    log_handshake(&error);
-                    (Outcome::of(&error), None)
-                }
-            },
+            done = &mut work => ended(done),
             () = seat.evicted() => (Outcome::Evicted, None),
             () = limit => (Outcome::Timeout, None),
             () = self.cut.cancelled() => return None,
+            () = stranger => {
+                drop(seat);
+                self.visit(work).await?
+            }
         };
         endpoint.handshake(outcome);
         accepted
+    }
+
+    /// Lets the cover service serve a stranger for as long as it wants: what is imitated has no limit of ours.
+    async fn visit(&self, work: Handshake) -> Option<(Outcome, Option<Accepted>)> {
+        let seat = self.visitors.enter();
+        tokio::select! {
+            done = work => Some(ended(done)),
+            () = seat.evicted() => Some((Outcome::Evicted, None)),
+            () = self.cut.cancelled() => None,
+        }
     }
 
     /// A connection of a transport without users has no seat at a user's table.
@@ -268,6 +292,16 @@ const fn kind_of(target: &Target) -> &'static str {
         Target::IpTunnel => "ip-tunnel",
         Target::Mux => "mux",
         _ => "other",
+    }
+}
+
+fn ended(done: Result<Accepted, AcceptError>) -> (Outcome, Option<Accepted>) {
+    match done {
+        Ok(accepted) => (Outcome::Ok, Some(accepted)),
+        Err(error) => {
+            log_handshake(&error);
+            (Outcome::of(&error), None)
+        }
     }
 }
 

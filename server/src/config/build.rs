@@ -22,6 +22,7 @@ pub const MAX_ENDPOINTS: usize = commucat_proto::link::MAX_ENDPOINTS;
 const DEFAULT_MAX_CONNECTIONS: u32 = 16_384;
 const DEFAULT_DRAIN_SECONDS: u32 = 30;
 const DEFAULT_MAX_HANDSHAKES: u32 = 4_096;
+const DEFAULT_MAX_VISITORS: u32 = 4_096;
 const DEFAULT_HANDSHAKE_SECONDS: u32 = 600;
 const DEFAULT_MAX_CONNECTIONS_PER_USER: u32 = 1_024;
 const DEFAULT_CONNECT_SECONDS: u32 = 10;
@@ -251,6 +252,7 @@ fn limits(form: &LimitsForm, issues: &mut Collector<'_>) -> LimitsConfig {
             "limits.max_handshakes",
             issues,
         ),
+        max_visitors: positive(form.max_visitors, DEFAULT_MAX_VISITORS, "limits.max_visitors", issues),
         handshake: seconds(
             form.handshake_seconds,
             DEFAULT_HANDSHAKE_SECONDS,

@@ -99,6 +99,7 @@ pub(super) struct EgressForm {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsForm {
     pub(super) max_handshakes: Option<u32>,
+    pub(super) max_visitors: Option<u32>,
     pub(super) handshake_seconds: Option<u32>,
     pub(super) max_connections_per_user: Option<u32>,
     pub(super) connect_seconds: Option<u32>,

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use commucat_transport_api::{DialError, Signal, Target};
+use commucat_transport_api::{BoxStream, DialError, Signal, Target};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::support::{BASIC, PATIENCE, World, echo, is_alive};
+use crate::{
+    plain::{COVER, VISIT},
+    support::{BASIC, PATIENCE, World, echo, is_alive},
+};
 
 fn with_limits(limits: &str) -> String {
     format!("{BASIC}\n[limits]\n{limits}\n")
@@ -55,6 +58,39 @@ async fn a_handshake_that_never_ends_is_ended() {
         "commucat_handshakes_total{{endpoint=\"plain:{port}\",transport=\"plain\",outcome=\"timeout\"}}"
     );
     world.await_metric(&line, 1.0).await;
+}
+
+/// A visit to the site that is imitated, once it has begun.
+async fn visit(world: &World) -> BoxStream {
+    let mut visit: BoxStream = Box::new(TcpStream::connect(world.endpoint(0)).await.unwrap());
+    visit.write_all(VISIT).await.unwrap();
+    let mut page = vec![0; COVER.len()];
+    visit.read_exact(&mut page).await.unwrap();
+    assert!(is_alive(&mut visit).await);
+    visit
+}
+
+#[tokio::test]
+async fn a_visit_outlives_the_limit_of_handshakes() {
+    let world = World::start(&with_limits("handshake_seconds = 1\nmax_handshakes = 1")).await;
+    let mut guest = visit(&world).await;
+    for _ in 0..2 {
+        let mut silent = TcpStream::connect(world.endpoint(0)).await.unwrap();
+        tokio::time::timeout(PATIENCE, silent.read(&mut [0; 1])).await.expect("it ends").ok();
+    }
+    assert!(is_alive(&mut guest).await, "neither the time nor the number of handshakes is for him");
+    world.await_metric("commucat_visitors_active", 1.0).await;
+    drop(guest);
+    world.await_metric("commucat_visitors_active", 0.0).await;
+}
+
+#[tokio::test]
+async fn so_many_visits_and_no_more() {
+    let world = World::start(&with_limits("max_visitors = 2")).await;
+    let mut guests = vec![visit(&world).await, visit(&world).await, visit(&world).await];
+    assert!(is_alive(&mut guests[1]).await && is_alive(&mut guests[2]).await);
+    let ended = tokio::time::timeout(PATIENCE, guests[0].read(&mut [0; 1])).await.expect("the oldest left");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
 }
 
 #[tokio::test]

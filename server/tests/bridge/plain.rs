@@ -1,6 +1,7 @@
 //! The plainest transport: a key, a target, then the bytes as they are. Nothing is hidden; it is for these tests.
 //!
 //! ```text
+//! stranger: 32 bytes; answered with the cover. Those that begin with STAY are a visit, which lasts: bytes come back.
 //! client: key (32) · kind (1: 0 bridge, 1 stream, 2 datagrams) · address (streams only)      server: 0 yes, 1 full
 //! datagrams, both ways: length (2, big-endian, of what follows) · address · payload
 //! ```
@@ -21,9 +22,14 @@ use commucat_transport_api::{
     User, UserTable,
 };
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    sync::Notify,
+};
 
 pub(crate) const ID: TransportId = TransportId::from_static("plain");
+/// How a visit to the site begins.
+pub(crate) const VISIT: &[u8; 32] = b"STAY............................";
 pub(crate) const COVER: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 const MAX_DATAGRAM: usize = 1500;
 
@@ -160,8 +166,12 @@ impl Listener for PlainListener {
     fn accept(&mut self) -> BoxFuture<'_, Result<Box<dyn Incoming>, ListenError>> {
         Box::pin(async {
             let (stream, peer) = self.port.accept().await.map_err(ListenError::Accept)?;
-            let incoming: Box<dyn Incoming> =
-                Box::new(PlainIncoming { stream, peer, users: Arc::clone(&self.users) });
+            let incoming: Box<dyn Incoming> = Box::new(PlainIncoming {
+                stream,
+                peer,
+                users: Arc::clone(&self.users),
+                visit: Arc::default(),
+            });
             Ok(incoming)
         })
     }
@@ -172,11 +182,17 @@ struct PlainIncoming {
     stream: BoxStream,
     peer: SocketAddr,
     users: Arc<UserTable>,
+    visit: Arc<Notify>,
 }
 
 impl Incoming for PlainIncoming {
     fn peer(&self) -> Option<SocketAddr> {
         Some(self.peer)
+    }
+
+    fn became_stranger(&self) -> BoxFuture<'static, ()> {
+        let visit = Arc::clone(&self.visit);
+        Box::pin(async move { visit.notified().await })
     }
 
     fn handshake(mut self: Box<Self>) -> BoxFuture<'static, Result<Accepted, AcceptError>> {
@@ -185,6 +201,11 @@ impl Incoming for PlainIncoming {
             self.stream.read_exact(&mut key).await.map_err(AcceptError::Io)?;
             let Some(user) = self.users.snapshot().iter().find(|user| key_of(user) == key).cloned() else {
                 self.stream.write_all(COVER).await.map_err(AcceptError::Io)?;
+                if key == *VISIT {
+                    self.visit.notify_one();
+                    let (mut read, mut write) = tokio::io::split(&mut self.stream);
+                    tokio::io::copy(&mut read, &mut write).await.map_err(AcceptError::Io)?;
+                }
                 self.stream.shutdown().await.map_err(AcceptError::Io)?;
                 return Err(AcceptError::Unauthenticated);
             };

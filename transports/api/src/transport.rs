@@ -89,6 +89,14 @@ pub trait Incoming: fmt::Debug + Send {
     /// Who it is, when that is an address.
     fn peer(&self) -> Option<SocketAddr>;
 
+    /// Resolves once the connection is known to be a stranger's, from when on [`Self::handshake`] does nothing but let
+    /// the cover service serve him, for as long as that takes. A bridge that limits the time of handshakes ends that
+    /// limit then: the site that is imitated would not cut a long download either. Never resolves where the transport
+    /// does not say.
+    fn became_stranger(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
     /// Does the slow and hostile part: run it in a task of its own. A stranger gets the cover service in here, so
     /// this can take as long as the cover service lets it.
     fn handshake(self: Box<Self>) -> BoxFuture<'static, Result<Accepted, AcceptError>>;

@@ -17,7 +17,7 @@ use commucat_transport_api::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
 };
 
 use self::meeting::Meeting;
@@ -27,7 +27,10 @@ use crate::{
     config::ServerConfig,
     cover,
     replay::ReplayCache,
-    target::{self, Class, Profile, TargetError},
+    target::{
+        self, Class, Profile, TargetError,
+        dials::{Dials, Keeper},
+    },
     tls::TlsStream,
     users::Users,
     vless::{
@@ -63,6 +66,7 @@ struct Shared {
     /// When the target was looked at again.
     looked: Mutex<Option<Instant>>,
     replays: ReplayCache,
+    dials: Arc<Dials>,
     handshakes: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
 }
@@ -91,6 +95,8 @@ impl RealityServer {
             .await
             .map_err(|error| ConfigError::with_source(Some("target"), ConfigProblem::BadValue, error))?;
         let key = new_key(&*cx.net).map_err(bind)?;
+        let dials = Dials::new(Arc::clone(&cx.net), self.config.target.clone(), self.config.dials);
+        let keeper = dials.keep_ready();
         let shared = Arc::new(Shared {
             config: Arc::clone(&self.config),
             users: Users::new(&self.users),
@@ -99,10 +105,11 @@ impl RealityServer {
             profiles: RwLock::new(profiles),
             looked: Mutex::new(None),
             replays: ReplayCache::new(self.config.max_time_diff),
+            dials,
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             strangers: Arc::new(Semaphore::new(cover::MAX_STRANGERS)),
         });
-        Ok(RealityListener { port, shared })
+        Ok(RealityListener { port, shared, _keeper: keeper })
     }
 }
 
@@ -166,6 +173,8 @@ impl Server for RealityServer {
 struct RealityListener {
     port: Box<dyn StreamPort>,
     shared: Arc<Shared>,
+    /// Connections to the target are made ready while there is a listener.
+    _keeper: Keeper,
 }
 
 impl Listener for RealityListener {
@@ -177,7 +186,8 @@ impl Listener for RealityListener {
         Box::pin(async move {
             let (io, peer) = self.port.accept().await.map_err(ListenError::Accept)?;
             let shared = Arc::clone(&self.shared);
-            Ok(Box::new(TcpIncoming { io, peer, shared }) as Box<dyn Incoming>)
+            let stranger = Arc::new(Notify::new());
+            Ok(Box::new(TcpIncoming { io, peer, shared, stranger }) as Box<dyn Incoming>)
         })
     }
 }
@@ -188,6 +198,8 @@ struct TcpIncoming {
     io: BoxStream,
     peer: SocketAddr,
     shared: Arc<Shared>,
+    /// Rung once the connection is a stranger's.
+    stranger: Arc<Notify>,
 }
 
 impl Incoming for TcpIncoming {
@@ -195,14 +207,19 @@ impl Incoming for TcpIncoming {
         Some(self.peer)
     }
 
+    fn became_stranger(&self) -> BoxFuture<'static, ()> {
+        let stranger = Arc::clone(&self.stranger);
+        Box::pin(async move { stranger.notified().await })
+    }
+
     fn handshake(self: Box<Self>) -> BoxFuture<'static, Result<Accepted, AcceptError>> {
         Box::pin(async move {
-            let Self { io, shared, .. } = *self;
+            let Self { io, shared, stranger, .. } = *self;
             let Ok(slot) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
                 abort(io);
                 return Err(AcceptError::Limit("connections in their handshake"));
             };
-            let stream = Meeting::new(io, Arc::clone(&shared), slot).run().await?;
+            let stream = Meeting::new(io, Arc::clone(&shared), slot, stranger).run().await?;
             accept(stream, &shared).await
         })
     }

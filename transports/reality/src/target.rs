@@ -1,5 +1,8 @@
 //! The site that is imitated: what its flight looks like on the wire.
 
+mod demand;
+pub(crate) mod dials;
+
 use std::{
     io,
     time::{Duration, Instant},

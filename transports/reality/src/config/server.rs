@@ -11,7 +11,7 @@ use commucat_transport_api::{ConfigError, ConfigProblem, HostPort, Secret, Spec,
 use serde::Deserialize;
 
 use super::{
-    ClientFields, Fingerprint, encode_key, render_uuid,
+    ClientFields, DialLimits, FallbackLimit, Fingerprint, encode_key, render_uuid,
     text::{bad, decode_key, parse_short_id},
 };
 use crate::{
@@ -40,6 +40,10 @@ struct ServerForm {
     min_client_version: Option<String>,
     #[serde(default)]
     mldsa65_seed: Option<Secret<String>>,
+    #[serde(default)]
+    target_dials: DialLimits,
+    #[serde(default)]
+    fallback_limit: FallbackLimit,
     /// The browser that our own clients are told to be.
     #[serde(default)]
     fingerprint: Fingerprint,
@@ -58,6 +62,8 @@ pub(crate) struct ServerConfig {
     pub(crate) max_time_diff: Duration,
     pub(crate) min_version: [u8; 3],
     pub(crate) ml_dsa_65: Option<PqdsaKeyPair>,
+    pub(crate) dials: DialLimits,
+    pub(crate) fallback_limit: FallbackLimit,
     public_key: String,
     first_short_id: String,
     fingerprint: Fingerprint,
@@ -94,6 +100,8 @@ impl ServerConfig {
             max_time_diff: Duration::from_secs(seconds.into()),
             min_version: form.min_client_version.as_deref().map_or(Ok([0; 3]), parse_version)?,
             ml_dsa_65: form.mldsa65_seed.map(|seed| ml_dsa_65(&seed)).transpose()?,
+            dials: form.target_dials.checked()?,
+            fallback_limit: form.fallback_limit.checked()?,
             fingerprint: form.fingerprint,
             flow: form.flow,
         })

@@ -6,7 +6,7 @@ use commucat_mimic::{Flight, NoRandomness, Responder};
 use commucat_transport_api::{AcceptError, BoxStream, abort};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::OwnedSemaphorePermit,
+    sync::{Notify, OwnedSemaphorePermit},
 };
 
 use super::{Shared, TlsStream, within};
@@ -15,11 +15,15 @@ use crate::{
     cover,
     judge::{self, Client, Judgement, Stranger},
     replay::Seen,
-    target::{FlightReader, Profile, can_be_imitated},
+    target::{
+        FlightReader, Profile, can_be_imitated,
+        dials::{self, Visitor},
+    },
 };
 
-/// How long the target may take to be reached.
-const TARGET_TIME: Duration = Duration::from_secs(10);
+/// How long a client may take to come to the point before the target is dialled for him. A hello comes with the first
+/// packets; and so short a time is lost among those of the way, should somebody time how long the site waits.
+const POINT_TIME: Duration = Duration::from_millis(100);
 /// How long the target may take for its flight.
 const FLIGHT_TIME: Duration = Duration::from_secs(5);
 /// How long one of ours may take for the rest of a handshake.
@@ -36,6 +40,9 @@ pub(super) struct Meeting {
     client: BoxStream,
     shared: Arc<Shared>,
     slot: OwnedSemaphorePermit,
+    stranger: Arc<Notify>,
+    /// What the client has said so far.
+    heard: Vec<u8>,
 }
 
 /// How the first part of a meeting ended.
@@ -45,22 +52,43 @@ enum Known {
     Ours(Box<Client>),
 }
 
+impl Known {
+    const fn visitor(&self) -> Visitor {
+        match self {
+            Self::Stranger(_) => Visitor::Stranger,
+            Self::Ours(_) => Visitor::Ours,
+        }
+    }
+}
+
 impl Meeting {
-    pub(super) const fn new(client: BoxStream, shared: Arc<Shared>, slot: OwnedSemaphorePermit) -> Self {
-        Self { client, shared, slot }
+    pub(super) const fn new(
+        client: BoxStream,
+        shared: Arc<Shared>,
+        slot: OwnedSemaphorePermit,
+        stranger: Arc<Notify>,
+    ) -> Self {
+        Self { client, shared, slot, stranger, heard: Vec::new() }
     }
 
     /// The tunnel of one of ours. A stranger is passed on in here until he goes.
     pub(super) async fn run(mut self) -> Result<TlsStream<Responder>, AcceptError> {
         let shared = Arc::clone(&self.shared);
-        let dial = shared.net.connect_stream(&shared.config.target);
-        let Some(Ok(mut target)) = within(&*shared.net, TARGET_TIME, dial).await else {
-            tracing::warn!("the target of a REALITY endpoint cannot be reached");
+        let known = match self.first_words().await {
+            Ok(known) => known,
+            // Who leaves with a reset before he said who he is costs the target nothing.
+            Err(error) => {
+                abort(self.client);
+                return Err(AcceptError::Io(error));
+            }
+        };
+        let visitor = known.as_ref().map(Known::visitor);
+        let Some(mut target) = reach_target(&shared, visitor).await else {
             // A site that is away resets or refuses; whoever asks us meanwhile sees the same.
             abort(self.client);
             return Err(AcceptError::Io(io::ErrorKind::HostUnreachable.into()));
         };
-        let client = match self.listen(&mut target).await {
+        let client = match self.introduce(known, &mut target).await {
             Ok(Known::Ours(client)) => client,
             Ok(Known::Stranger(said)) => return Err(self.pass_on(target, &said).await),
             Err(error) => {
@@ -84,6 +112,39 @@ impl Meeting {
         Err(error)
     }
 
+    /// Hears a client out who comes to the point: `None` when he does not. Sites say nothing before a hello is whole,
+    /// so until then nobody can tell that there is no target yet.
+    async fn first_words(&mut self) -> io::Result<Option<Known>> {
+        let mut chunk = vec![0; READ_BYTES];
+        let mut timer = self.shared.net.sleep_until(self.shared.net.now() + POINT_TIME);
+        loop {
+            tokio::select! {
+                biased;
+                count = self.client.read(&mut chunk) => {
+                    let bytes = chunk.get(..count?).unwrap_or_default();
+                    if bytes.is_empty() {
+                        return Ok(Some(Known::Stranger(Vec::new())));
+                    }
+                    self.heard.extend_from_slice(bytes);
+                    if let Some(known) = self.judge() {
+                        return Ok(Some(known));
+                    }
+                }
+                () = &mut timer => return Ok(None),
+            }
+        }
+    }
+
+    /// Tells the target what was heard so far, and goes on from there.
+    async fn introduce(&mut self, known: Option<Known>, target: &mut BoxStream) -> io::Result<Known> {
+        target.write_all(&self.heard).await?;
+        target.flush().await?;
+        match known {
+            Some(known) => Ok(known),
+            None => self.listen(target).await,
+        }
+    }
+
     /// The tunnel, once our flight is ready to be sent.
     async fn open(
         mut self,
@@ -101,7 +162,6 @@ impl Meeting {
 
     /// Passes every byte on while it is not known whose the connection is.
     async fn listen(&mut self, target: &mut BoxStream) -> io::Result<Known> {
-        let mut heard = Vec::new();
         let (mut from_client, mut from_target) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
         let mut timer = self.shared.net.sleep_until(self.shared.net.now() + HELLO_TIME);
         loop {
@@ -121,8 +181,8 @@ impl Meeting {
                     }
                     target.write_all(bytes).await?;
                     target.flush().await?;
-                    heard.extend_from_slice(bytes);
-                    if let Some(known) = self.judge(&heard) {
+                    self.heard.extend_from_slice(bytes);
+                    if let Some(known) = self.judge() {
                         return Ok(known);
                     }
                 }
@@ -130,10 +190,10 @@ impl Meeting {
         }
     }
 
-    fn judge(&self, heard: &[u8]) -> Option<Known> {
+    fn judge(&self) -> Option<Known> {
         let Shared { config, net, replays, .. } = &*self.shared;
-        let stranger = match judge::judge(config, heard, net.unix_time()) {
-            Judgement::Undecided if heard.len() < MAX_HELLO_BYTES => return None,
+        let stranger = match judge::judge(config, &self.heard, net.unix_time()) {
+            Judgement::Undecided if self.heard.len() < MAX_HELLO_BYTES => return None,
             Judgement::Undecided => Stranger::NotTls,
             Judgement::Stranger(why) => why,
             Judgement::Ours(client) => match replays.check(&client.hello, net.now()) {
@@ -222,8 +282,27 @@ impl Meeting {
 
     async fn pass_on(self, target: BoxStream, said: &[u8]) -> AcceptError {
         drop(self.slot);
-        let visit = cover::visit(self.client, target, said, &self.shared.strangers);
-        within(&*self.shared.net, cover::MAX_VISIT, visit).await;
+        self.stranger.notify_one();
+        let Shared { strangers, config, net, .. } = &*self.shared;
+        cover::visit(self.client, target, said, strangers, &config.fallback_limit, net).await;
         AcceptError::Unauthenticated
     }
+}
+
+/// Who has come to the point may get a connection that was ready. The site measures its patience with others from their
+/// connection, so that is made now.
+async fn reach_target(shared: &Shared, visitor: Option<Visitor>) -> Option<BoxStream> {
+    let dial = async {
+        match visitor {
+            Some(visitor) => shared.dials.connect(visitor).await,
+            None => shared.dials.dial().await,
+        }
+    };
+    let why = match within(&*shared.net, dials::MAX_WAIT, dial).await {
+        Some(Ok(target)) => return Some(target),
+        Some(Err(error)) => error,
+        None => io::ErrorKind::TimedOut.into(),
+    };
+    tracing::warn!(%why, "the target of a REALITY endpoint cannot be reached");
+    None
 }

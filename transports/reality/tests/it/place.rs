@@ -35,11 +35,17 @@ impl Place {
 
     /// In front of that site.
     pub(crate) async fn before(site: HostPort) -> Self {
+        Self::with(site, json!({})).await
+    }
+
+    /// In front of that site, with these parameters as well.
+    pub(crate) async fn with(site: HostPort, more: serde_json::Value) -> Self {
         let net: Arc<dyn Net> = SystemNet::new();
         let transport = Reality::new();
         let mut all = transport.generate_server_params().unwrap();
         all["target"] = site.to_string().into();
         all["server_names"] = json!([NAME]);
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let spec = Spec::new(commucat_reality::ID, "127.0.0.1:0".parse().unwrap(), all).unwrap();
         let user = User { id: "anna".parse().unwrap(), secret: Secret::new([1; 32]) };
         let users = Arc::new(UserTable::new(vec![user.clone()]));
