@@ -6,8 +6,14 @@ use std::collections::BTreeMap;
 use commucat_tests_tidy::{Crate, Dependency, crates, expect_none};
 
 /// Crates under `transports/` that are no transport.
-const NO_TRANSPORT: [&str; 5] =
-    ["commucat-transport-api", "commucat-net", "commucat-testkit", "commucat-bundle", "commucat-mimic"];
+const NO_TRANSPORT: [&str; 6] = [
+    "commucat-transport-api",
+    "commucat-net",
+    "commucat-testkit",
+    "commucat-bundle",
+    "commucat-mimic",
+    "commucat-mux",
+];
 const NAMES_TRANSPORTS: &str = "commucat-bundle";
 const SPEAKS_SQL: &str = "commucat-storage";
 const SQL: [&str; 4] = ["sqlx", "rusqlite", "tokio-postgres", "diesel"];

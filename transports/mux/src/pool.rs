@@ -1,0 +1,255 @@
+//! A few long-lived carriers that all streams to one bridge share.
+
+mod dial;
+mod policy;
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use commucat_transport_api::{
+    BoxFuture, BoxStream, Channel, Cx, DialError, Failure, MuxSession as _, Opened, Phase, Signal, Target,
+};
+use futures_util::future::WeakShared;
+
+use self::dial::{Connecting, Dial, alone, dial, next_dial, one_of_many};
+pub use self::policy::CarrierPolicy;
+use crate::{dice::Dice, frame::OpenTarget, session::Session};
+
+/// Carriers that are tried for one stream before its open fails: each one ended just then.
+const MAX_TRIES: usize = 4;
+
+/// What runs a driver until it ends, beside everything else.
+pub type Spawn = fn(BoxFuture<'static, ()>);
+
+/// The carriers to one bridge. Clones are the same pool. When all of them are dropped, each carrier ends in order with its
+/// last stream.
+#[derive(Clone)]
+pub struct Carriers(Arc<Inner>);
+
+pub(crate) struct Inner {
+    policy: CarrierPolicy,
+    spawn: Spawn,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    carriers: Vec<Carrier>,
+    /// The dial under way, while anybody waits for it.
+    dial: Option<WeakDial>,
+    /// When the dials began that still count.
+    dials: VecDeque<Instant>,
+}
+
+type WeakDial = WeakShared<BoxFuture<'static, Result<Session, Arc<DialError>>>>;
+
+struct Carrier {
+    session: Session,
+    replace_at: Instant,
+    /// Bytes after which it is replaced.
+    replace_after: u64,
+    /// When it did not answer.
+    suspected: Option<Instant>,
+}
+
+/// Where a stream goes.
+enum Choice {
+    Ready(Session),
+    /// After it has said that it lives.
+    Silent(Session),
+    /// Onto a carrier that is yet to be dialled.
+    Fresh,
+}
+
+impl Carriers {
+    /// A pool without carriers. `spawn` runs each carrier's driver.
+    pub fn new(policy: CarrierPolicy, spawn: Spawn) -> Self {
+        Self(Arc::new(Inner { policy, spawn, state: Mutex::default() }))
+    }
+
+    /// Opens a stream or a datagram association on one of the carriers. `connect` dials a fresh connection to the bridge's
+    /// other end, authenticated and ready for frames; it is called only when one is needed. All who need one at a time wait
+    /// for one dial, and it goes on while any of them waits.
+    ///
+    /// # Errors
+    /// [`DialError::UnsupportedTarget`] for a target that is neither; what the dial said, to all who waited for it; or a
+    /// [`Refusal`](crate::Refusal) as the source of a [`DialError::Network`], [`DialBudget`](crate::Refusal::DialBudget) when the policy allows no fresh
+    /// connection before the deadline.
+    pub async fn open(
+        &self,
+        cx: &Cx,
+        target: &Target,
+        connect: impl Fn() -> BoxFuture<'static, Result<BoxStream, DialError>> + Send + Sync,
+    ) -> Result<Opened, DialError> {
+        let mut last = DialError::UnsupportedTarget;
+        if OpenTarget::new(target).is_none() {
+            return Err(last);
+        }
+        for _try in 0..MAX_TRIES {
+            let session = match self.0.choose(cx.net.now()) {
+                Choice::Ready(session) => session,
+                Choice::Silent(session) => {
+                    if !self.0.answers(cx, &session).await {
+                        continue;
+                    }
+                    session
+                }
+                Choice::Fresh => self.fresh(cx, &connect).await?,
+            };
+            match session.open_now(target) {
+                Ok(channel) => {
+                    self.look_ahead(cx, &session, &connect);
+                    return Ok(opened(channel, &session));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// The carriers that live, those that drain included.
+    pub fn carriers(&self) -> Vec<Session> {
+        let mut state = self.0.state();
+        state.bury();
+        state.carriers.iter().map(|carrier| carrier.session.clone()).collect()
+    }
+
+    /// Ends every carrier with its last stream. Streams that are opened later get fresh ones.
+    pub fn drain(&self) {
+        for session in self.carriers() {
+            session.drain();
+        }
+    }
+
+    /// Waits for the dial under way, or begins one.
+    async fn fresh(
+        &self,
+        cx: &Cx,
+        connect: &(impl Fn() -> Connecting + Send + Sync),
+    ) -> Result<Session, DialError> {
+        let began = cx.net.now();
+        let dial = self.0.join_or(|| dial(&self.0, cx, connect(), None, None));
+        match cx.until_deadline(dial).await {
+            Some(done) => done.map_err(|error| one_of_many(&error)),
+            None => {
+                let elapsed = cx.net.now().saturating_duration_since(began);
+                Err(DialError::network(Failure::new(Phase::Connect, Signal::Timeout, elapsed)))
+            }
+        }
+    }
+
+    /// Dials the carrier that will be needed next, if any, while nobody waits for it.
+    fn look_ahead(&self, cx: &Cx, used: &Session, connect: &(impl Fn() -> Connecting + Send + Sync)) {
+        let Some(replaces) = self.0.wants_another(cx.net.now(), used) else { return };
+        let chance = Arc::clone(&cx.net);
+        let mut dice = Dice::new(Box::new(move |bytes| chance.fill_random(bytes).is_ok()));
+        let pause = dice.time(&self.0.policy.jitter);
+        let dial = self.0.join_or(|| dial(&self.0, cx, connect(), Some(pause), replaces));
+        (self.0.spawn)(Box::pin(alone(dial)));
+    }
+}
+
+fn opened(channel: Channel, session: &Session) -> Opened {
+    Opened::new(channel).with_path(session.path())
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fullest carrier that still has room by the policy, so that others fall idle and end; else the emptiest.
+    fn choose(&self, now: Instant) -> Choice {
+        let enough = self.policy.streams_before_another;
+        let mut state = self.state();
+        state.bury();
+        let usable = state.carriers.iter().filter(|carrier| carrier.is_usable());
+        let best = usable.min_by_key(|carrier| {
+            let streams = carrier.session.streams();
+            if streams < enough { (false, enough - streams) } else { (true, streams) }
+        });
+        let Some(carrier) = best else { return Choice::Fresh };
+        let session = carrier.session.clone();
+        if session.heard() + self.policy.check_after < now {
+            Choice::Silent(session)
+        } else {
+            Choice::Ready(session)
+        }
+    }
+
+    /// Whether a silent carrier says that it lives. One that does not gets no streams until it is heard again.
+    async fn answers(&self, cx: &Cx, session: &Session) -> bool {
+        let deadline = cx.deadline.min(cx.net.now() + self.policy.check_within);
+        if session.check(deadline).await.is_ok() {
+            return true;
+        }
+        let now = cx.net.now();
+        let mut state = self.state();
+        for carrier in state.carriers.iter_mut().filter(|carrier| carrier.session.is(session)) {
+            carrier.suspected = Some(now);
+        }
+        drop(state);
+        if session.streams() == 0 {
+            session.drain();
+        }
+        false
+    }
+
+    /// The dial under way; when there is none, this one.
+    fn join_or(&self, make: impl FnOnce() -> Dial) -> Dial {
+        let mut state = self.state();
+        let running = state.dial.as_ref().and_then(WeakShared::upgrade).filter(|dial| dial.peek().is_none());
+        let dial = running.unwrap_or_else(make);
+        state.dial = dial.downgrade();
+        dial
+    }
+
+    /// Whether to dial another carrier now that a stream went onto this one, and whom it replaces.
+    fn wants_another(&self, now: Instant, used: &Session) -> Option<Option<Session>> {
+        let policy = &self.policy;
+        let mut state = self.state();
+        state.bury();
+        if state.dial.as_ref().and_then(WeakShared::upgrade).is_some_and(|dial| dial.peek().is_none()) {
+            return None;
+        }
+        if next_dial(&mut state.dials, now, policy.max_dials, policy.dials_within).is_some() {
+            return None;
+        }
+        let all = state.carriers.len();
+        let old = state.carriers.iter().find(|carrier| carrier.session.is(used) && carrier.is_old(now));
+        if let Some(old) = old.filter(|_old| all <= policy.max_carriers) {
+            return Some(Some(old.session.clone()));
+        }
+        let mut usable = state.carriers.iter().filter(|carrier| carrier.is_usable());
+        let full = usable.all(|carrier| carrier.session.streams() >= policy.streams_before_another);
+        (full && all < policy.max_carriers).then_some(None)
+    }
+}
+
+impl State {
+    /// Forgets carriers that ended.
+    fn bury(&mut self) {
+        self.carriers.retain(|carrier| !(carrier.session.is_going_away() && carrier.session.streams() == 0));
+    }
+}
+
+impl Carrier {
+    fn is_usable(&self) -> bool {
+        !self.session.is_going_away() && self.suspected.is_none_or(|at| self.session.heard() > at)
+    }
+
+    fn is_old(&self, now: Instant) -> bool {
+        let (sent, received) = self.session.moved();
+        !self.session.is_going_away() && (now >= self.replace_at || sent + received >= self.replace_after)
+    }
+}
+
+impl fmt::Debug for Carriers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carriers").field("carriers", &self.0.state().carriers.len()).finish_non_exhaustive()
+    }
+}
