@@ -4,10 +4,12 @@
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use crate::{
-    CertificateVerifier, Client, ClientOptions, Error, Flight, NoRandomness, Presented, Responder,
-    SESSION_ID_AT, SESSION_ID_BYTES, TargetHello, Template, Trust, decompress, record,
+    CertificateVerifier, Client, ClientOptions, Content, Error, Flight, MAX_RECORD_BYTES, NoRandomness,
+    Presented, Responder, SESSION_ID_AT, SESSION_ID_BYTES, TargetHello, Template, Trust, decompress, record,
 };
 
+/// From this kind on the content of a script is no record's, but bytes of the wire.
+const AS_THEY_ARE: u8 = 0x80;
 /// Time since 1970, whatever it is.
 const NOW: Duration = Duration::from_secs(1_790_000_000);
 
@@ -43,13 +45,27 @@ pub fn flight(data: &[u8]) -> bool {
     !client.is_open() && (read.is_ok() || client.handle_input(NOW, &[]).is_err())
 }
 
-/// Records of an open connection: two bytes of kind and length, then content. What is read is what was sealed as data, in
-/// order, whether records are opened at once or one by one.
+/// Records of an open connection: two bytes of kind and length, then content; with the highest bit of the kind the content
+/// is on the wire as it is. What is read is the same in whichever way records are opened; the last byte chooses the other way.
 pub fn records(data: &[u8]) -> bool {
-    let (Ok(at_once), Ok(stepwise)) = (opened(data, false), opened(data, true)) else { return false };
-    let (read, ok) = at_once;
-    let (read_by_steps, ok_by_steps) = stepwise;
-    ok == ok_by_steps && read == read_by_steps
+    let other = match data.last().map_or(0, |byte| byte % 4) {
+        0 => Way::Stepwise,
+        1 => Way::Into(0),
+        2 => Way::Into(100),
+        _ => Way::Into(MAX_RECORD_BYTES),
+    };
+    let (Ok(read), Ok(again)) = (opened(data, Way::AtOnce), opened(data, other)) else { return false };
+    read == again
+}
+
+/// How records are opened.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    AtOnce,
+    /// With a stop behind each that held bytes.
+    Stepwise,
+    /// One by one into a buffer of so many bytes, or in place.
+    Into(usize),
 }
 
 /// A compressed certificate is no longer than allowed, whatever it claims.
@@ -59,7 +75,7 @@ pub fn certificate(data: &[u8]) -> bool {
 }
 
 /// What a client reads of the script in `data`, and whether all of it was right. An error if the set-up itself failed.
-fn opened(data: &[u8], stepwise: bool) -> Result<(Vec<u8>, bool), Error> {
+fn opened(data: &[u8], way: Way) -> Result<(Vec<u8>, bool), Error> {
     let (mut client, mut server) = meeting()?;
     let mut wire = Vec::new();
     server.answer(&Flight::new(vec![2000])?, &[7; 100], 0x0807, &|_message| vec![9; 64])?;
@@ -68,15 +84,11 @@ fn opened(data: &[u8], stepwise: bool) -> Result<(Vec<u8>, bool), Error> {
     let hello = record::HEADER_BYTES + server.server_hello().len() + record::HEADER_BYTES + 1;
     client.handle_input(NOW, wire.get(hello..).unwrap_or_default())?;
     wire.clear();
-    let mut rest = data;
-    while let Some((&[kind, length], more)) = rest.split_first_chunk() {
-        let (body, later) = more.split_at(usize::from(length).min(more.len()));
-        let kinds = [record::APPLICATION_DATA, record::HANDSHAKE, record::ALERT, kind];
-        let kind = kinds.get(usize::from(kind % 4)).copied().unwrap_or(kind);
-        server.seal_as(kind, body, &mut wire)?;
-        rest = later;
+    seal(data, &mut server, &mut wire)?;
+    if let Way::Into(room) = way {
+        return Ok(opened_into(&mut client, &mut wire, room));
     }
-    client.set_stepwise(stepwise);
+    client.set_stepwise(matches!(way, Way::Stepwise));
     let (mut read, mut ok) = (Vec::new(), client.handle_input(NOW, &wire).is_ok());
     while ok && !client.plaintext().is_empty() {
         read.append(client.plaintext());
@@ -84,6 +96,41 @@ fn opened(data: &[u8], stepwise: bool) -> Result<(Vec<u8>, bool), Error> {
     }
     read.append(client.plaintext());
     Ok((read, ok))
+}
+
+/// The records that a script asks for.
+fn seal(script: &[u8], server: &mut Responder, wire: &mut Vec<u8>) -> Result<(), Error> {
+    let mut rest = script;
+    while let Some((&[kind, length], more)) = rest.split_first_chunk() {
+        let length = usize::from(length) << (kind >> 4 & 7);
+        let (body, later) = more.split_at(length.min(more.len()));
+        let kinds = [record::APPLICATION_DATA, record::HANDSHAKE, record::ALERT, kind];
+        let content = kinds.get(usize::from(kind % 4)).copied().unwrap_or(kind);
+        match kind {
+            ..AS_THEY_ARE => server.seal_as(content, body, wire)?,
+            AS_THEY_ARE.. => wire.extend_from_slice(body),
+        }
+        rest = later;
+    }
+    Ok(())
+}
+
+/// The same as records are opened in bulk.
+fn opened_into(client: &mut Client, mut wire: &mut [u8], room: usize) -> (Vec<u8>, bool) {
+    let (mut read, mut out) = (Vec::new(), vec![0; room]);
+    loop {
+        let opened = match client.open_record(NOW, wire, &mut out) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return (read, true),
+            Err(_error) => return (read, false),
+        };
+        match opened.content {
+            Content::None => {}
+            Content::Out(length) => read.extend_from_slice(out.get(..length).unwrap_or_default()),
+            Content::Wire(place) => read.extend_from_slice(wire.get(place).unwrap_or_default()),
+        }
+        wire = wire.get_mut(opened.used..).unwrap_or_default();
+    }
 }
 
 fn client() -> Result<Client, Error> {
