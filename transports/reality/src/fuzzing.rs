@@ -7,18 +7,21 @@ use commucat_transport_api::Spec;
 
 use crate::{
     config::ServerConfig,
-    judge::{Judgement, judge},
+    judge::{Judgement, is_cut, judge},
     vless::{Request, UUID_BYTES, response_bytes, vision::Unpadder, xudp},
 };
 
-/// Whoever does not know the bridge's key is a stranger, and one who was known for one stays one with more bytes.
+/// Whoever does not know the bridge's key is a stranger, and one who was known for one stays one with more bytes, except
+/// while a record is not whole: then nothing is said.
 pub fn judgement(data: &[u8]) -> bool {
     let Some(config) = config() else { return false };
     let judged = |bytes| judge(&config, bytes, Duration::from_secs(1_790_000_000));
     let whole = judged(data);
     let shorter = judged(data.get(..data.len() / 2).unwrap_or_default());
     !matches!(whole, Judgement::Ours(_))
-        && (matches!(shorter, Judgement::Undecided) || matches!(whole, Judgement::Stranger(_)))
+        && (matches!(shorter, Judgement::Undecided)
+            || matches!(whole, Judgement::Stranger(_))
+            || is_cut(data))
 }
 
 /// A request that is read was not whole before its last byte, and is written and read again the same.

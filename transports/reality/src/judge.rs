@@ -86,7 +86,7 @@ pub(crate) fn judge(config: &ServerConfig, bytes: &[u8], now: Duration) -> Judge
 
 /// Whether the bytes end inside a handshake record: then nothing can be decided yet, and nothing is parsed. Whoever sends
 /// a hello byte by byte costs a look at a header a byte, not a hello a byte.
-fn is_cut(mut bytes: &[u8]) -> bool {
+pub(crate) fn is_cut(mut bytes: &[u8]) -> bool {
     while let Some((&[HANDSHAKE, 3, minor, high, low], rest)) =
         bytes.split_first_chunk::<RECORD_HEADER_BYTES>()
     {
