@@ -138,9 +138,14 @@ impl RealityClient {
     /// Behaves as a browser that reached the site; whatever comes of it.
     async fn visit(&self, io: BoxStream, engine: Engine, alpn: Option<&str>, cx: &Cx) {
         let mut site = TlsStream::new(io, ClientEngine::new(engine));
-        let until = cx.deadline.min(cx.net.now() + spider::VISIT_TIME);
-        let (name, browser) = (&self.config.server_name, self.config.fingerprint);
-        let visit = Box::pin(spider::visit(&mut site, alpn, name, browser));
+        let visitor = spider::Visitor {
+            site: &self.config.server_name,
+            browser: self.config.fingerprint,
+            plan: &self.config.spider,
+            net: &cx.net,
+        };
+        let until = cx.deadline.min(cx.net.now() + visitor.time());
+        let visit = Box::pin(visitor.visit(&mut site, alpn));
         target::within(&*cx.net, until, visit).await;
     }
 

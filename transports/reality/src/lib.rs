@@ -15,18 +15,18 @@
 //! | Replaying a captured hello | each hello is accepted once while its time is good; a replay goes to the site |
 //! | Hellos of no browser (JA4) | hellos from captured templates of current browsers ([`commucat_mimic`]) |
 //! | Lengths of the server's flight, tickets after it | as the site's, which is looked at when the bridge starts |
-//! | Clients that leave as soon as the site answers instead of the bridge | they finish the handshake, ask for the page as the browser would, and read for some seconds before they report it |
+//! | Clients that leave as soon as the site answers instead of the bridge | they finish the handshake, ask for pages as the browser would, as many as the link says, and read for some seconds before they report it |
 //! | A certificate that is not the site's | it is sealed; nobody but the client can open it |
 //! | TLS inside TLS by lengths and timing | the flow `xtls-rprx-vision`: padding while the inner handshake lasts, then the inner records themselves |
 //!
 //! # Parameters
 //!
 //! Server: `{"target", "server_names", "private_key", "short_ids", "max_time_diff_s"?, "min_client_version"?,
-//! "mldsa65_seed"?, "fingerprint"?, "flow"?}`. `flow` is what our own clients are told to use, `""` or
+//! "mldsa65_seed"?, "fingerprint"?, "flow"?, "spider"?, "target_dials"?, "fallback_limit"?}`. `flow` is what our own clients are told to use, `""` or
 //! `"xtls-rprx-vision"`; every user may use either. `target` is `host:port` of a site with TLS 1.3 that is not behind the same
 //! censor; it is asked when the bridge starts, and a site that cannot be imitated is an error then.
 //!
-//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?, "flow"?}`. `user` is a
+//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?, "flow"?, "spider"?}`. `user` is a
 //! UUID.
 //!
 //! # Datagrams
@@ -42,7 +42,7 @@
 //! # What is not built
 //!
 //! A mux over few carriers (of mux.cool only XUDP's session is spoken), splicing in the kernel for a Vision direction
-//! below TLS. The spider asks for one page and follows no links.
+//! below TLS.
 #![forbid(unsafe_code)]
 
 mod auth;

@@ -47,6 +47,7 @@ pub(crate) fn parse(link: &str) -> Result<Spec, ConfigError> {
         user: url.username(),
         fingerprint,
         mldsa65_verify: verify,
+        spider: &fields.spider,
         flow: fields.flow,
     };
     let spec = Spec::new(ID, endpoint, params.params())?;
@@ -62,6 +63,7 @@ struct Fields {
     short_id: String,
     fingerprint: String,
     verify: String,
+    spider: String,
     flow: Flow,
 }
 
@@ -85,7 +87,8 @@ impl Fields {
                 "sid" => fields.short_id = value.into_owned(),
                 "fp" => fields.fingerprint = value.into_owned(),
                 "pqv" => fields.verify = value.into_owned(),
-                // Others say nothing that a dial needs: spx, headerType, …
+                "spx" => fields.spider = value.into_owned(),
+                // Others say nothing that a dial needs: headerType, …
                 _ => {}
             }
         }
@@ -114,6 +117,9 @@ pub(crate) fn render(config: &ClientConfig, server: &HostPort, name: &str) -> Se
     }
     if let Some(verify) = &config.ml_dsa_65 {
         query.append_pair("pqv", &encode_key(verify));
+    }
+    if !config.spider.text().is_empty() {
+        query.append_pair("spx", config.spider.text());
     }
     let mut link = format!("{SCHEME}://{}@{server}?{}", render_uuid(config.user.expose()), query.finish());
     if !name.is_empty() {

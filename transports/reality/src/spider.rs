@@ -1,60 +1,115 @@
 //! What a browser does once its handshake with a site is over: it asks for the page, and reads.
 //!
 //! A client that meets the site itself instead of its bridge does the same before it reports the failure. Who watches sees
-//! a visit, not a program that leaves as soon as it was not recognised.
+//! a visit, not a program that leaves as soon as it was not recognised. How far it goes is the link's to say ([`Plan`]).
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use commucat_transport_api::Net;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::config::Fingerprint;
 
 mod http2;
+mod page;
+mod plan;
+mod walk;
 
-/// How long a visit lasts, unless the dial's deadline comes first.
-pub(crate) const VISIT_TIME: Duration = Duration::from_secs(3);
-/// Bytes that are read of a page; the flow control that browsers announce allows more.
+pub(crate) use self::plan::Plan;
+use self::{http2::Opener, walk::Walk};
+
+/// Bytes that are read in one visit; the flow control that browsers announce allows more.
 const MAX_READ_BYTES: usize = 4 << 20;
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
 
-/// Asks for the page of `site` by the protocol that was agreed, and reads until the site ends or was read enough of.
-///
-/// # Errors
-/// Those of the stream.
-pub(crate) async fn visit<S>(
-    stream: &mut S,
-    alpn: Option<&str>,
-    site: &str,
-    browser: Fingerprint,
-) -> std::io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let speaks_http2 = alpn == Some("h2");
-    let request = if speaks_http2 { http2::request(site, browser) } else { http1(site, browser) };
-    stream.write_all(&request).await?;
-    stream.flush().await?;
-    let mut frames = http2::Frames::default();
-    let (mut chunk, mut total) = (vec![0; READ_BYTES], 0);
-    while total < MAX_READ_BYTES {
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        total += count;
-        if speaks_http2 {
-            let answers = frames.take(chunk.get(..count).unwrap_or_default());
-            stream.write_all(&answers).await?;
-            stream.flush().await?;
-        }
+/// A visitor of a site.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor<'a> {
+    pub(crate) site: &'a str,
+    pub(crate) browser: Fingerprint,
+    pub(crate) plan: &'a Plan,
+    pub(crate) net: &'a Arc<dyn Net>,
+}
+
+impl Visitor<'_> {
+    /// How long this visit lasts.
+    pub(crate) fn time(&self) -> std::time::Duration {
+        self.plan.visit_time(&mut || bits(&**self.net))
     }
-    Ok(())
+
+    /// Asks for the page by the protocol that was agreed, follows its links as the plan says (over HTTP/2), and reads
+    /// until the site ends or was read enough of.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub(crate) async fn visit<S>(&self, stream: &mut S, alpn: Option<&str>) -> std::io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if alpn == Some("h2") { self.walk(stream).await } else { self.ask_once(stream).await }
+    }
+
+    async fn ask_once<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S) -> std::io::Result<()> {
+        stream.write_all(&http1(self)).await?;
+        stream.flush().await?;
+        let (mut chunk, mut total) = (vec![0; READ_BYTES], 0);
+        while total < MAX_READ_BYTES {
+            match stream.read(&mut chunk).await? {
+                0 => return Ok(()),
+                count => total += count,
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S) -> std::io::Result<()> {
+        let mut out = Vec::new();
+        let opener = Opener::begin(self.site, self.browser, &mut out);
+        let mut draw = || bits(&**self.net);
+        let mut walk = Walk::new(self.plan, opener, &mut draw, self.net.now());
+        let mut frames = http2::Frames::default();
+        let (mut chunk, mut total) = (vec![0; READ_BYTES], 0);
+        while total < MAX_READ_BYTES {
+            out.append(&mut walk.requests(self.net.now()));
+            if !out.is_empty() {
+                stream.write_all(&out).await?;
+                stream.flush().await?;
+                out.clear();
+            }
+            let due = walk.next();
+            let next = async {
+                match due {
+                    Some(at) => self.net.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let count = tokio::select! {
+                count = stream.read(&mut chunk) => count?,
+                () = next => continue,
+            };
+            if count == 0 {
+                return Ok(());
+            }
+            total += count;
+            let now = self.net.now();
+            out = frames.take(chunk.get(..count).unwrap_or_default(), &mut |event| walk.heard(event, now));
+        }
+        Ok(())
+    }
+}
+
+/// What makes a visit differ from the last one. Without randomness all are alike, and nothing else is at stake.
+fn bits(net: &dyn Net) -> u32 {
+    let mut bytes = [0; 4];
+    net.fill_random(&mut bytes).ok();
+    u32::from_be_bytes(bytes)
 }
 
 /// A request of HTTP/1.1, its fields in the browser's order.
-fn http1(site: &str, browser: Fingerprint) -> Vec<u8> {
-    let mut request = format!("GET / HTTP/1.1\r\nHost: {site}\r\n");
+fn http1(visitor: &Visitor<'_>) -> Vec<u8> {
+    let Visitor { site, browser, plan, .. } = *visitor;
+    let mut request = format!("GET {} HTTP/1.1\r\nHost: {site}\r\n", plan.path);
     if browser == Fingerprint::Chromium {
         request.push_str("Connection: keep-alive\r\n");
     }
@@ -111,62 +166,4 @@ const fn fields(browser: Fingerprint) -> &'static [(&'static str, &'static str)]
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use tokio::io::duplex;
-
-    use super::*;
-
-    const SITE: &str = "www.example.com";
-
-    #[tokio::test]
-    async fn http_1_is_asked_for_the_page() {
-        for browser in [Fingerprint::Chromium, Fingerprint::Firefox] {
-            let (mut near, mut far) = duplex(4096);
-            let visit = tokio::spawn(async move { visit(&mut near, Some("http/1.1"), SITE, browser).await });
-            let mut asked = Vec::new();
-            while !asked.ends_with(b"\r\n\r\n") {
-                asked.push(far.read_u8().await.unwrap());
-            }
-            let asked = String::from_utf8(asked).unwrap();
-            assert!(asked.starts_with("GET / HTTP/1.1\r\nHost: www.example.com\r\n"), "{asked}");
-            assert!(asked.contains("\r\nUser-Agent: Mozilla/5.0 ") && asked.contains("\r\nSec-Fetch-Dest: "));
-            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-            assert!(!visit.is_finished(), "a browser stays");
-            drop(far);
-            visit.await.unwrap().unwrap();
-        }
-    }
-
-    /// The server of the crate `h2` reads the request, and its settings and pings are answered.
-    #[tokio::test]
-    async fn http_2_is_spoken_as_a_server_of_it_expects() {
-        for browser in [Fingerprint::Chromium, Fingerprint::Firefox] {
-            let (mut near, far) = duplex(1 << 16);
-            let visit = tokio::spawn(async move { visit(&mut near, Some("h2"), SITE, browser).await });
-            let mut server = h2::server::handshake(far).await.unwrap();
-            let (request, mut answer) = server.accept().await.unwrap().unwrap();
-            assert_eq!(
-                (request.method().as_str(), request.uri().to_string()),
-                ("GET", format!("https://{SITE}/"))
-            );
-            for (name, value) in fields(browser) {
-                assert_eq!(request.headers()[*name], value);
-            }
-            answer.send_reset(h2::Reason::NO_ERROR);
-            let mut pings = server.ping_pong().unwrap();
-            let mut pong = std::pin::pin!(pings.ping(h2::Ping::opaque()));
-            poll_fn(|cx| {
-                let ended = server.poll_closed(cx);
-                assert!(ended.is_pending(), "{ended:?}");
-                pong.as_mut().poll(cx)
-            })
-            .await
-            .unwrap();
-            assert!(!visit.is_finished());
-            drop(server);
-            visit.await.unwrap().ok();
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::text::{bad, decode_key, parse_short_id, parse_uuid};
 use crate::{
     auth::SHORT_ID_BYTES,
+    spider::Plan,
     vless::{Flow, UUID_BYTES},
 };
 
@@ -56,6 +57,9 @@ struct ClientForm {
     fingerprint: Fingerprint,
     #[serde(default)]
     mldsa65_verify: Option<String>,
+    /// What is visited of the site when that answers instead of the bridge.
+    #[serde(default)]
+    spider: String,
     #[serde(default)]
     flow: Flow,
 }
@@ -70,6 +74,7 @@ pub(crate) struct ClientConfig {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) template: Template,
     pub(crate) ml_dsa_65: Option<Vec<u8>>,
+    pub(crate) spider: Plan,
     pub(crate) flow: Flow,
 }
 
@@ -91,6 +96,7 @@ impl ClientConfig {
             user: Secret::new(parse_uuid(form.user.expose())?),
             fingerprint: form.fingerprint,
             template: form.fingerprint.template()?,
+            spider: Plan::parse(&form.spider)?,
             server_name: form.server_name,
             flow: form.flow,
             ml_dsa_65,
@@ -107,6 +113,7 @@ pub(crate) struct ClientFields<'a> {
     pub(crate) user: &'a str,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) mldsa65_verify: Option<&'a str>,
+    pub(crate) spider: &'a str,
     pub(crate) flow: Flow,
 }
 
@@ -123,6 +130,9 @@ impl ClientFields<'_> {
         let Some(object) = params.as_object_mut() else { return params };
         if let Some(verify) = self.mldsa65_verify {
             object.insert("mldsa65_verify".to_owned(), verify.into());
+        }
+        if !self.spider.is_empty() {
+            object.insert("spider".to_owned(), self.spider.into());
         }
         if self.flow != Flow::Plain {
             object.insert("flow".to_owned(), self.flow.name().into());

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     auth::SHORT_ID_BYTES,
+    spider::Plan,
     vless::{self, Flow},
 };
 
@@ -40,6 +41,9 @@ struct ServerForm {
     min_client_version: Option<String>,
     #[serde(default)]
     mldsa65_seed: Option<Secret<String>>,
+    /// What our own clients are told to visit of the site when that answers them.
+    #[serde(default)]
+    spider: String,
     #[serde(default)]
     target_dials: DialLimits,
     #[serde(default)]
@@ -62,6 +66,7 @@ pub(crate) struct ServerConfig {
     pub(crate) max_time_diff: Duration,
     pub(crate) min_version: [u8; 3],
     pub(crate) ml_dsa_65: Option<PqdsaKeyPair>,
+    spider: Plan,
     pub(crate) dials: DialLimits,
     pub(crate) fallback_limit: FallbackLimit,
     public_key: String,
@@ -100,6 +105,7 @@ impl ServerConfig {
             max_time_diff: Duration::from_secs(seconds.into()),
             min_version: form.min_client_version.as_deref().map_or(Ok([0; 3]), parse_version)?,
             ml_dsa_65: form.mldsa65_seed.map(|seed| ml_dsa_65(&seed)).transpose()?,
+            spider: Plan::parse(&form.spider)?,
             dials: form.target_dials.checked()?,
             fallback_limit: form.fallback_limit.checked()?,
             fingerprint: form.fingerprint,
@@ -119,6 +125,7 @@ impl ServerConfig {
             user: uuid.expose(),
             fingerprint: self.fingerprint,
             mldsa65_verify: verify.as_deref(),
+            spider: self.spider.text(),
             flow: self.flow,
         };
         Ok(fields.params())

@@ -5,7 +5,7 @@ use commucat_transport_api::{ConfigError, ConfigProblem};
 
 use crate::{auth::SHORT_ID_BYTES, vless::UUID_BYTES};
 
-pub(super) fn bad(field: &'static str, why: &'static str) -> ConfigError {
+pub(crate) fn bad(field: &'static str, why: &'static str) -> ConfigError {
     ConfigError::with_source(Some(field), ConfigProblem::BadValue, why)
 }
 

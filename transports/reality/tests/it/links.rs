@@ -34,6 +34,17 @@ fn the_flow_of_a_link_is_kept() {
 }
 
 #[test]
+fn the_visit_that_a_link_asks_for_is_kept() {
+    let link = LINK.replace("spx=%2F", "spx=%2Fnews%3Fc%3D1-2%26t%3D2-4%26i%3D200-900");
+    let spec = Reality::new().parse_link(&link).unwrap();
+    assert_eq!(spec.params["spider"], "/news?c=1-2&t=2-4&i=200-900");
+    let written = Reality::new().client(&spec).unwrap().link("").unwrap();
+    assert_eq!(Reality::new().parse_link(written.expose()).unwrap().params["spider"], spec.params["spider"]);
+    let error = Reality::new().parse_link(&link.replace("1-2", "2-1")).unwrap_err();
+    assert_eq!(error.field(), Some("spider"));
+}
+
+#[test]
 fn what_is_not_spoken_is_said() {
     let change = |from: &str, to: &str| {
         let error = Reality::new().parse_link(&LINK.replace(from, to)).unwrap_err();
