@@ -59,6 +59,7 @@ pub(crate) struct Core {
     now: Instant,
     life: Life,
     failure: Option<Failure>,
+    violation: Option<Violation>,
     /// Somebody holds the session itself, not only streams.
     owned: bool,
     /// We take no new streams.
@@ -116,6 +117,7 @@ impl Core {
             now,
             life: Life::Open,
             failure: None,
+            violation: None,
             owned: true,
             draining: false,
             peer_drains: false,
@@ -223,7 +225,8 @@ impl Core {
     }
 
     /// The peer broke the protocol: it is told so, and every stream fails.
-    fn violated(&mut self, _violation: Violation) {
+    fn violated(&mut self, violation: Violation) {
+        self.violation = Some(violation);
         self.out.clear();
         frame::put_go_away(&mut self.out, frame::go_away::VIOLATION);
         self.end(Phase::Data, Signal::UnexpectedBytes);
@@ -236,7 +239,9 @@ impl Core {
         }
         let elapsed = self.now.saturating_duration_since(self.born);
         self.failure = Some(Failure::new(phase, signal, elapsed).with_bytes(self.sent, self.received));
-        self.unaccepted.clear();
+        while let Some((id, _target)) = self.unaccepted.pop_front() {
+            self.remove(id);
+        }
         self.turns.clear();
         self.credits.clear();
         self.pongs.clear();
@@ -262,9 +267,14 @@ impl Core {
         self.life == Life::Over
     }
 
-    /// Whether the session ended in disorder.
+    /// Whether the session has ended, or is only saying so.
     pub(crate) const fn has_failed(&self) -> bool {
         self.failure.is_some()
+    }
+
+    /// How the peer broke the protocol, when it did.
+    pub(crate) const fn violation(&self) -> Option<Violation> {
+        self.violation
     }
 
     pub(crate) fn streams(&self) -> usize {

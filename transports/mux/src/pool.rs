@@ -174,14 +174,11 @@ impl Inner {
         });
         let Some(carrier) = best else { return Choice::Fresh };
         let session = carrier.session.clone();
-        if session.heard() + self.policy.check_after < now {
-            Choice::Silent(session)
-        } else {
-            Choice::Ready(session)
-        }
+        if self.is_quiet(&session, now) { Choice::Silent(session) } else { Choice::Ready(session) }
     }
 
-    /// Whether a silent carrier says that it lives. One that does not gets no streams until it is heard again.
+    /// Whether a silent carrier says that it lives. If not, no carrier that has been silent gets streams until it is heard
+    /// again: what took one from the network took its neighbours too.
     async fn answers(&self, cx: &Cx, session: &Session) -> bool {
         let deadline = cx.deadline.min(cx.net.now() + self.policy.check_within);
         if session.check(deadline).await.is_ok() {
@@ -189,14 +186,17 @@ impl Inner {
         }
         let now = cx.net.now();
         let mut state = self.state();
-        for carrier in state.carriers.iter_mut().filter(|carrier| carrier.session.is(session)) {
+        for carrier in state.carriers.iter_mut().filter(|carrier| self.is_quiet(&carrier.session, now)) {
             carrier.suspected = Some(now);
-        }
-        drop(state);
-        if session.streams() == 0 {
-            session.drain();
+            if carrier.session.streams() == 0 {
+                carrier.session.drain();
+            }
         }
         false
+    }
+
+    fn is_quiet(&self, session: &Session, now: Instant) -> bool {
+        session.heard() + self.policy.check_after < now
     }
 
     /// The dial under way; when there is none, this one.
@@ -233,13 +233,13 @@ impl Inner {
 impl State {
     /// Forgets carriers that ended.
     fn bury(&mut self) {
-        self.carriers.retain(|carrier| !(carrier.session.is_going_away() && carrier.session.streams() == 0));
+        self.carriers.retain(|carrier| !carrier.session.has_ended());
     }
 }
 
 impl Carrier {
     fn is_usable(&self) -> bool {
-        !self.session.is_going_away() && self.suspected.is_none_or(|at| self.session.heard() > at)
+        self.session.is_healthy() && self.suspected.is_none_or(|at| self.session.heard() > at)
     }
 
     fn is_old(&self, now: Instant) -> bool {

@@ -17,7 +17,7 @@ use crate::{
     core::{Core, Side},
     datagrams::MuxDatagrams,
     driver::Driver,
-    error::Refusal,
+    error::{Refusal, Violation},
     frame::OpenTarget,
     stream::MuxStream,
 };
@@ -75,6 +75,11 @@ impl Session {
         self.shared().lock().is_going_away()
     }
 
+    /// How the peer broke the protocol, when that is what ended the session.
+    pub fn violation(&self) -> Option<Violation> {
+        self.shared().lock().violation()
+    }
+
     /// Takes no new streams any more; the carrier ends in order with the last one.
     pub fn drain(&self) {
         self.shared().with(Core::drain);
@@ -121,6 +126,17 @@ impl Session {
         let said = OpenTarget::new(target).ok_or(DialError::UnsupportedTarget)?;
         let id = self.shared().with(|core| core.open(&said)).map_err(|refusal| self.refused(refusal))?;
         Ok(self.channel(id, target))
+    }
+
+    /// Whether a new stream would fare well: the session is not going away, and was not asked in vain whether it lives.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let core = self.shared().lock();
+        !core.is_going_away() && !core.is_silent()
+    }
+
+    /// Whether it has ended, though its streams may not have noticed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared().lock().has_failed()
     }
 
     /// Whether this is the same session.

@@ -564,7 +564,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn whatever_happens_every_byte_arrives_once_and_in_order(ops in prop::collection::vec(op(), 1..160)) {
         let mut model = Model::new();

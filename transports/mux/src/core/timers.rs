@@ -210,6 +210,11 @@ impl Core {
         self.timers.heard
     }
 
+    /// Whether it was asked for a sign of life and has yet to give any.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.timers.asked.is_some()
+    }
+
     fn dead_at(&self) -> Option<Instant> {
         self.timers.asked.map(|at| at + DEAD_AFTER)
     }

@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use commucat_mux::{Config, Refusal, accepted, dialled};
+use commucat_mux::{Config, Refusal, Violation, accepted, dialled};
 use commucat_testkit::sim::{LinkPolicy, SimNet};
 use commucat_transport_api::{DialError, MuxSession as _, Net as _, Phase, Signal, Target, abort};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -144,6 +144,7 @@ async fn a_peer_that_speaks_something_else_is_told_so_and_left() {
     assert_eq!(answer, [8, 0, 0, 0, 0, 0, 1, 1]);
     drop(raw);
     assert_eq!(session.closed().await.signal, Signal::UnexpectedBytes);
+    assert_eq!(session.violation(), Some(Violation::UnknownFrame(b'G')));
     assert!(session.accept().await.is_none());
     driver.await.unwrap();
 }
