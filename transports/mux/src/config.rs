@@ -5,6 +5,9 @@ use std::time::Duration;
 /// What each direction of a stream may send before it was granted more, in bytes. Part of the protocol: both ends count on it.
 pub(crate) const FIRST_WINDOW_BYTES: usize = 64 * 1024;
 
+/// The default of [`Config::idle_close`].
+const IDLE_CLOSE: Duration = Duration::from_secs(600);
+
 /// Limits of one session. Values that make no sense are brought into range where they are used.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -21,7 +24,8 @@ pub struct Config {
     /// kept for the first 64 KiB of every stream there may be, half is for windows to grow into. Where it is too small
     /// for the former, fewer streams are let in.
     pub max_receive: usize,
-    /// Ends a session in order when it had no stream for this long. Default `None`: it stays until it is dropped.
+    /// Ends a session in order when it had no stream for this long: without streams nothing asks whether the other end is
+    /// still there. Default 10 minutes, more than the pool of the dialling end leaves a carrier unused; `None` for never.
     pub idle_close: Option<Duration>,
 }
 
@@ -33,7 +37,7 @@ impl Default for Config {
             window: 256 * 1024,
             max_window: 4 * 1024 * 1024,
             max_receive: 64 * 1024 * 1024,
-            idle_close: None,
+            idle_close: Some(IDLE_CLOSE),
         }
     }
 }

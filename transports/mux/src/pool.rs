@@ -201,9 +201,13 @@ impl Inner {
 
     /// The dial under way; when there is none, this one.
     fn join_or(&self, make: impl FnOnce() -> Dial) -> Dial {
+        if let Some(running) = self.state().running() {
+            return running;
+        }
+        // Made without the lock: it asks the pool's owner for a connection.
+        let fresh = make();
         let mut state = self.state();
-        let running = state.dial.as_ref().and_then(WeakShared::upgrade).filter(|dial| dial.peek().is_none());
-        let dial = running.unwrap_or_else(make);
+        let dial = state.running().unwrap_or(fresh);
         state.dial = dial.downgrade();
         dial
     }
@@ -213,10 +217,9 @@ impl Inner {
         let policy = &self.policy;
         let mut state = self.state();
         state.bury();
-        if state.dial.as_ref().and_then(WeakShared::upgrade).is_some_and(|dial| dial.peek().is_none()) {
-            return None;
-        }
-        if next_dial(&mut state.dials, now, policy.max_dials, policy.dials_within).is_some() {
+        if state.running().is_some()
+            || next_dial(&mut state.dials, now, policy.max_dials, policy.dials_within).is_some()
+        {
             return None;
         }
         let all = state.carriers.len();
@@ -231,6 +234,11 @@ impl Inner {
 }
 
 impl State {
+    /// The dial under way.
+    fn running(&self) -> Option<Dial> {
+        self.dial.as_ref().and_then(WeakShared::upgrade).filter(|dial| dial.peek().is_none())
+    }
+
     /// Forgets carriers that ended.
     fn bury(&mut self) {
         self.carriers.retain(|carrier| !carrier.session.has_ended());

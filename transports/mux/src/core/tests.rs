@@ -327,7 +327,7 @@ fn a_carrier_is_asked_in_silence_and_dies_of_it() {
 
 #[test]
 fn an_idle_stream_is_kept_alive_and_an_idle_session_is_silent() {
-    let mut pair = Pair::new(Config::default());
+    let mut pair = Pair::new(Config { idle_close: None, ..Config::default() });
     let id = pair.stream();
     let mut gaps = BTreeSet::new();
     for _beat in 0..10 {
@@ -580,7 +580,48 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_a_peer_are_bounded(data in prop::collection::vec(prop_oneof![0u8..10, any::<u8>()], 0..600)) {
+    fn any_bytes_of_a_peer_are_bounded(data in prop::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(crate::fuzzing::peer(start(), &data));
     }
+
+    #[test]
+    fn any_frames_of_a_peer_are_bounded(
+        first in any::<[u8; 2]>(),
+        frames in prop::collection::vec(wild_frame(), 0..40),
+        flip in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut data: Vec<u8> = first.into_iter().chain(frames.concat()).collect();
+        if let Some((at, bits)) = flip {
+            let at = at.index(data.len());
+            data[at] ^= bits;
+        }
+        prop_assert!(crate::fuzzing::peer(start(), &data));
+    }
+}
+
+/// A frame that is well formed, in a place where it may be wrong.
+fn wild_frame() -> impl Strategy<Value = Vec<u8>> {
+    let kinds = (1u8..10, 0u32..10, any::<u8>(), prop::option::of(0usize..50));
+    (kinds, prop_oneof![9 => 0usize..50, 1 => 10_000usize..MAX_BODY_BYTES]).prop_map(
+        |((kind, id, byte, padding), length)| {
+            let mut out = Vec::new();
+            match kind {
+                1 => frame::put_open(
+                    &mut out,
+                    id | 1,
+                    &if byte < 128 { web() } else { OpenTarget::Datagrams },
+                    padding,
+                ),
+                2 => frame::put_data(&mut out, id | 1, &vec![byte; length.min(16_000)], padding),
+                3 => frame::put_window(&mut out, id | 1, u32::from(byte) << 20),
+                4 => frame::put_end(&mut out, id | 1),
+                5 => frame::put_reset(&mut out, id | 1, byte & 1),
+                6 => frame::put_ping(&mut out, u64::from(byte)),
+                7 => frame::put_pong(&mut out, u64::from(byte)),
+                8 if byte < 64 => frame::put_go_away(&mut out, byte & 1),
+                _ => frame::put_sign(&mut out),
+            }
+            out
+        },
+    )
 }

@@ -150,6 +150,26 @@ async fn a_peer_that_speaks_something_else_is_told_so_and_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_carrier_that_takes_nothing_holds_no_driver_for_ever() {
+    let (_deaf, carrier) = tokio::io::duplex(10);
+    let (session, driver) = dialled(Box::new(carrier), crate::support::net(), Config::default());
+    let driver = tokio::spawn(driver);
+    let mut stream = session.open(&web()).await.unwrap().into_stream().unwrap();
+    stream.write_all(&[1; 10_000]).await.unwrap();
+    drop((stream, session));
+    tokio::time::timeout(Duration::from_secs(4), driver).await.expect("it gives up").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_hears_of_nobody_lets_go() {
+    let (_gone, carrier) = tokio::io::duplex(10);
+    let (session, driver) = accepted(Box::new(carrier), crate::support::net(), Config::default());
+    let driver = tokio::spawn(driver);
+    tokio::time::timeout(Duration::from_secs(610), driver).await.expect("nobody uses it").unwrap();
+    assert!(session.accept().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn targets_that_no_stream_can_have_are_unsupported() {
     let pair = pair();
     for target in [Target::IpTunnel, Target::Mux] {
