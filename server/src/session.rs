@@ -8,10 +8,11 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
+use commucat_mux::Config;
 use commucat_net::{RelayOptions, abort, relay};
 use commucat_transport_api::{
-    AcceptError, Accepted, BoxFuture, Channel, DatagramChannel, HostPort, Incoming, Net, Redacted, Target,
-    UserId,
+    AcceptError, Accepted, BoxFuture, Channel, DatagramChannel, HostPort, Incoming, MuxSession, Net,
+    Redacted, Target, UserId,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -133,11 +134,13 @@ impl Sessions {
             Err(reason) => {
                 tracing::debug!(reason, "connection refused");
                 self.metrics.refused(reason).increment(1);
+                abort(accepted);
                 return;
             }
         };
         let Some(seat) = self.connections.enter() else {
             self.metrics.refused("full").increment(1);
+            abort(accepted);
             return;
         };
         let active = endpoint.session();
@@ -186,7 +189,12 @@ impl Sessions {
         })
     }
 
-    async fn serve_until_cut(&self, endpoint: &EndpointStats, accepted: Accepted, user: Option<UserSeat>) {
+    async fn serve_until_cut(
+        self: &Arc<Self>,
+        endpoint: &Arc<EndpointStats>,
+        accepted: Accepted,
+        user: Option<UserSeat>,
+    ) {
         let mut work: BoxFuture<'_, ()> = Box::pin(self.serve(endpoint, accepted));
         let user_cut = pin!(async {
             match &user {
@@ -205,9 +213,24 @@ impl Sessions {
         }
     }
 
-    async fn serve(&self, endpoint: &EndpointStats, accepted: Accepted) {
+    async fn serve(self: &Arc<Self>, endpoint: &Arc<EndpointStats>, accepted: Accepted) {
         let Accepted { channel, target, user, .. } = accepted;
         match (channel, target) {
+            (Channel::Stream(carrier), Target::Mux) => {
+                let (session, driver) =
+                    commucat_mux::accepted(carrier, Arc::clone(&self.net), Config::default());
+                let channels = self.channels(endpoint, Arc::new(session.clone()), user);
+                let mut work = pin!(async move { tokio::join!(driver, channels) });
+                tokio::select! {
+                    _ended = &mut work => {}
+                    // A bridge that stops takes no more streams, and waits for those there are.
+                    () = self.draining.cancelled() => {
+                        session.drain();
+                        work.await;
+                    }
+                }
+            }
+            (Channel::Mux(session), Target::Mux) => self.channels(endpoint, session, user).await,
             (Channel::Stream(stream), Target::Stream(to)) => {
                 endpoint.streams.increment(1);
                 self.relay(endpoint, stream, &to).await;
@@ -231,6 +254,29 @@ impl Sessions {
                 tracing::debug!(kind = kind_of(&target), "nothing serves such a channel");
             }
         }
+    }
+
+    /// Serves each channel of a session in a task and a seat of its own, until no more can come.
+    async fn channels(
+        self: &Arc<Self>,
+        endpoint: &Arc<EndpointStats>,
+        session: Arc<dyn MuxSession>,
+        user: Option<UserId>,
+    ) {
+        while let Some((channel, target)) = session.accept().await {
+            // A session inside a session would be a way around every limit.
+            if target == Target::Mux {
+                abort(channel);
+                continue;
+            }
+            let accepted = Accepted::new(channel, target).with_user(user.clone());
+            self.open.spawn(Arc::clone(self).seated(Arc::clone(endpoint), accepted));
+        }
+    }
+
+    /// [`Self::seat`] in a box: what it serves may hold more of its kind.
+    fn seated(self: Arc<Self>, endpoint: Arc<EndpointStats>, accepted: Accepted) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.seat(&endpoint, accepted).await })
     }
 
     async fn relay(

@@ -309,7 +309,7 @@ impl Client for RealityClient {
     fn dial<'a>(&'a self, cx: &'a Cx, target: &'a Target) -> BoxFuture<'a, Result<Opened, DialError>> {
         Box::pin(async move {
             match target {
-                Target::Bridge | Target::Stream(_) => {
+                Target::Bridge | Target::Stream(_) | Target::Mux => {
                     let address = target.to_address().ok_or(DialError::UnsupportedTarget)?;
                     self.open(cx, Some(address)).await
                 }

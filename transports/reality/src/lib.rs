@@ -17,17 +17,19 @@
 //! | Lengths of the server's flight, tickets after it | as the site's, which is looked at when the bridge starts |
 //! | Clients that leave as soon as the site answers instead of the bridge | they finish the handshake, ask for pages as the browser would, as many as the link says, and read for some seconds before they report it |
 //! | A certificate that is not the site's | it is sealed; nobody but the client can open it |
-//! | TLS inside TLS by lengths and timing | the flow `xtls-rprx-vision`: padding while the inner handshake lasts, then the inner records themselves |
+//! | Counting handshakes to one network and name | our own clients carry all streams over at most three connections ([`commucat_mux`]) |
+//! | TLS inside TLS by lengths and timing | the flow `xtls-rprx-vision`: padding while the inner handshake lasts, then the inner records themselves; padded first frames on a shared connection |
 //!
 //! # Parameters
 //!
 //! Server: `{"target", "server_names", "private_key", "short_ids", "max_time_diff_s"?, "min_client_version"?,
-//! "mldsa65_seed"?, "fingerprint"?, "flow"?, "spider"?, "target_dials"?, "fallback_limit"?}`. `flow` is what our own clients are told to use, `""` or
-//! `"xtls-rprx-vision"`; every user may use either. `target` is `host:port` of a site with TLS 1.3 that is not behind the same
-//! censor; it is asked when the bridge starts, and a site that cannot be imitated is an error then.
+//! "mldsa65_seed"?, "fingerprint"?, "flow"?, "carriers"?, "spider"?, "target_dials"?,
+//! "fallback_limit"?}`. `flow` is what our own clients are told to use, `""` or `"xtls-rprx-vision"`; every user may use either. `carriers` is how many connections they are told to share, 0 to 3.
+//! `target` is `host:port` of a site with TLS 1.3 that is not behind the same censor; it is asked when the bridge starts,
+//! and a site that cannot be imitated is an error then.
 //!
-//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?, "flow"?, "spider"?}`. `user` is a
-//! UUID.
+//! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?, "flow"?,
+//! "carriers"?, "spider"?}`. `user` is a UUID. Without `carriers` each stream has a connection of its own, as with bridges of others.
 //!
 //! # Datagrams
 //!
@@ -41,8 +43,7 @@
 //!
 //! # What is not built
 //!
-//! A mux over few carriers (of mux.cool only XUDP's session is spoken), splicing in the kernel for a Vision direction
-//! below TLS.
+//! Of mux.cool only XUDP's session is spoken.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -66,6 +67,7 @@ mod vless;
 
 use std::sync::Arc;
 
+use commucat_mux::{Carried, CarrierPolicy};
 use commucat_transport_api::{
     Addressing, ChannelKinds, Client, ConfigError, Descriptor, PluggableTransport, Roles, Server, Spec,
     TransportId, UserTable,
@@ -107,7 +109,14 @@ impl PluggableTransport for Reality {
     }
 
     fn client(&self, spec: &Spec) -> Result<Arc<dyn Client>, ConfigError> {
-        Ok(Arc::new(client::RealityClient::new(spec)?))
+        let client = client::RealityClient::new(spec)?;
+        let carriers = usize::from(client.config.carriers);
+        if carriers == 0 {
+            return Ok(Arc::new(client));
+        }
+        let mut policy = CarrierPolicy::default();
+        policy.max_carriers = carriers;
+        Ok(Arc::new(Carried::new(Arc::new(client), policy, |driver| drop(tokio::spawn(driver)))))
     }
 
     fn server(&self, spec: &Spec, users: &Arc<UserTable>) -> Result<Arc<dyn Server>, ConfigError> {

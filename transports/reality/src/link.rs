@@ -49,6 +49,7 @@ pub(crate) fn parse(link: &str) -> Result<Spec, ConfigError> {
         mldsa65_verify: verify,
         spider: &fields.spider,
         flow: fields.flow,
+        carriers: fields.carriers,
     };
     let spec = Spec::new(ID, endpoint, params.params())?;
     // Whatever is wrong with a key is said now, not at the first dial.
@@ -65,6 +66,7 @@ struct Fields {
     verify: String,
     spider: String,
     flow: Flow,
+    carriers: u8,
 }
 
 impl Fields {
@@ -88,6 +90,11 @@ impl Fields {
                 "fp" => fields.fingerprint = value.into_owned(),
                 "pqv" => fields.verify = value.into_owned(),
                 "spx" => fields.spider = value.into_owned(),
+                // Ours: clients of others pass it over, and open a connection a stream.
+                "carriers" => {
+                    fields.carriers =
+                        value.parse().map_err(|_error| bad("carriers", "a small number is expected"))?;
+                }
                 // Others say nothing that a dial needs: headerType, …
                 _ => {}
             }
@@ -120,6 +127,9 @@ pub(crate) fn render(config: &ClientConfig, server: &HostPort, name: &str) -> Se
     }
     if !config.spider.text().is_empty() {
         query.append_pair("spx", config.spider.text());
+    }
+    if config.carriers > 0 {
+        query.append_pair("carriers", &config.carriers.to_string());
     }
     let mut link = format!("{SCHEME}://{}@{server}?{}", render_uuid(config.user.expose()), query.finish());
     if !name.is_empty() {

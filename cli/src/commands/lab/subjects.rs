@@ -5,7 +5,7 @@ use std::sync::Arc;
 use commucat_bundle::Bundle;
 use commucat_lab::{
     runs::{BridgePlace, Ends, Subject},
-    services::{INNOCENT_NAME, WorldPlan},
+    services::{DOMESTIC_NAME, INNOCENT_NAME, WorldPlan},
 };
 use commucat_net::SystemNet;
 use commucat_transport_api::{
@@ -32,6 +32,7 @@ const REALITY: TransportId = TransportId::from_static("reality");
 
 const WAYS: &[Way] = &[
     Way { name: "reality", id: REALITY, port: 443, over: imitated, via: None },
+    Way { name: "reality-domestic", id: REALITY, port: 443, over: domestic, via: None },
     Way { name: "websocket", id: WEBSOCKET, port: 443, over: nothing, via: None },
     Way { name: "shadowsocks", id: SHADOWSOCKS, port: 8388, over: nothing, via: None },
     Way { name: "shadowsocks-prefix", id: SHADOWSOCKS, port: 8388, over: prefixed, via: None },
@@ -54,8 +55,17 @@ fn open_carrier() -> Value {
 
 /// A site of the lab's CDN, which no censor there has on its list.
 fn imitated() -> Value {
-    let target = WorldPlan::default().site(INNOCENT_NAME).map(|site| site.https.to_string());
-    json!({ "target": target, "server_names": [INNOCENT_NAME] })
+    imitating(INNOCENT_NAME)
+}
+
+/// A site inside the country: censors who freeze what they do not know spare its name.
+fn domestic() -> Value {
+    imitating(DOMESTIC_NAME)
+}
+
+fn imitating(name: &str) -> Value {
+    let target = WorldPlan::default().site(name).map(|site| site.https.to_string());
+    json!({ "target": target, "server_names": [name] })
 }
 
 /// What `--transport` takes.

@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use commucat_mux::Config;
 use commucat_net::SystemNet;
-use commucat_transport_api::{Accepted, Channel, Cx, ListenError, Listener, Server};
+use commucat_transport_api::{
+    Accepted, BoxStream, Channel, Cx, ListenError, Listener, MuxSession, Server, Target,
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::exchange::answer;
@@ -53,9 +56,32 @@ async fn accept(mut listener: Box<dyn Listener>) {
 }
 
 async fn talk(accepted: Accepted) {
-    if let Channel::Stream(mut stream) = accepted.channel
-        && answer(&mut stream).await.is_err()
-    {
+    match (accepted.channel, accepted.target) {
+        (Channel::Stream(carrier), Target::Mux) => {
+            let (session, driver) = commucat_mux::accepted(carrier, SystemNet::new(), Config::default());
+            tokio::join!(driver, talk_inside(Arc::new(session)));
+        }
+        (Channel::Mux(session), _) => talk_inside(session).await,
+        (Channel::Stream(stream), _) => exchange(stream).await,
+        _ => {}
+    }
+}
+
+/// Serves the streams of a session until no more can come and all have ended.
+async fn talk_inside(session: Arc<dyn MuxSession>) {
+    let mut running = JoinSet::new();
+    while let Some((channel, _target)) = session.accept().await {
+        if let Ok(stream) = channel.into_stream() {
+            running.spawn(exchange(stream));
+        }
+        while running.try_join_next().is_some() {}
+    }
+    drop(session);
+    running.join_all().await;
+}
+
+async fn exchange(mut stream: BoxStream) {
+    if answer(&mut stream).await.is_err() {
         // A transfer that broke must not look finished.
         commucat_net::abort(stream);
     }

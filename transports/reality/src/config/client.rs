@@ -14,6 +14,9 @@ use crate::{
 /// Bytes of an ML-DSA-65 public key (FIPS 204).
 const ML_DSA_65_PUBLIC_BYTES: usize = 1952;
 
+/// Most connections that one client keeps for all its streams: censors count handshakes, and six are too many.
+pub(super) const MAX_CARRIERS: u8 = 3;
+
 /// Which browser the hello is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) enum Fingerprint {
@@ -62,6 +65,9 @@ struct ClientForm {
     spider: String,
     #[serde(default)]
     flow: Flow,
+    /// Streams share this many connections; 0 gives each its own.
+    #[serde(default)]
+    carriers: u8,
 }
 
 /// A dialling end, valid.
@@ -76,6 +82,8 @@ pub(crate) struct ClientConfig {
     pub(crate) ml_dsa_65: Option<Vec<u8>>,
     pub(crate) spider: Plan,
     pub(crate) flow: Flow,
+    /// Connections that all streams share; 0 gives each its own.
+    pub(crate) carriers: u8,
 }
 
 impl ClientConfig {
@@ -98,10 +106,25 @@ impl ClientConfig {
             template: form.fingerprint.template()?,
             spider: Plan::parse(&form.spider)?,
             server_name: form.server_name,
+            carriers: check_carriers(form.carriers, form.flow)?,
             flow: form.flow,
             ml_dsa_65,
         })
     }
+}
+
+/// A mux and a Vision flow exclude each other: the mux pads by itself, and nothing in it can go below TLS.
+pub(super) fn check_carriers(carriers: u8, flow: Flow) -> Result<u8, ConfigError> {
+    if carriers > MAX_CARRIERS {
+        return Err(bad("carriers", "0 to 3 are expected"));
+    }
+    if carriers > 0 && flow.is_vision() {
+        return Err(bad(
+            "carriers",
+            "a flow has one connection a stream: set carriers to 0, or leave the flow out",
+        ));
+    }
+    Ok(carriers)
 }
 
 /// What the parameters of a client are written from.
@@ -115,6 +138,7 @@ pub(crate) struct ClientFields<'a> {
     pub(crate) mldsa65_verify: Option<&'a str>,
     pub(crate) spider: &'a str,
     pub(crate) flow: Flow,
+    pub(crate) carriers: u8,
 }
 
 impl ClientFields<'_> {
@@ -136,6 +160,9 @@ impl ClientFields<'_> {
         }
         if self.flow != Flow::Plain {
             object.insert("flow".to_owned(), self.flow.name().into());
+        }
+        if self.carriers > 0 {
+            object.insert("carriers".to_owned(), self.carriers.into());
         }
         params
     }

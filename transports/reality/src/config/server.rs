@@ -11,7 +11,9 @@ use commucat_transport_api::{ConfigError, ConfigProblem, HostPort, Secret, Spec,
 use serde::Deserialize;
 
 use super::{
-    ClientFields, DialLimits, FallbackLimit, Fingerprint, encode_key, render_uuid,
+    ClientFields, DialLimits, FallbackLimit, Fingerprint,
+    client::{MAX_CARRIERS, check_carriers},
+    encode_key, render_uuid,
     text::{bad, decode_key, parse_short_id},
 };
 use crate::{
@@ -54,6 +56,9 @@ struct ServerForm {
     /// The flow that our own clients are told to use. Every user may use either.
     #[serde(default)]
     flow: Flow,
+    /// How many connections our own clients are told to share; 3 unless there is a flow.
+    #[serde(default)]
+    carriers: Option<u8>,
 }
 
 /// A listening end, valid.
@@ -73,6 +78,7 @@ pub(crate) struct ServerConfig {
     first_short_id: String,
     fingerprint: Fingerprint,
     flow: Flow,
+    carriers: u8,
 }
 
 impl ServerConfig {
@@ -95,6 +101,7 @@ impl ServerConfig {
         if !(1..=MAX_TIME_DIFF_SECONDS).contains(&seconds) {
             return Err(bad("max_time_diff_s", "1 to 86400 seconds are expected"));
         }
+        let usual = if form.flow.is_vision() { 0 } else { MAX_CARRIERS };
         Ok(Self {
             target: form.target,
             short_ids: form.short_ids.iter().map(|id| parse_short_id(id)).collect::<Result<_, _>>()?,
@@ -110,6 +117,7 @@ impl ServerConfig {
             fallback_limit: form.fallback_limit.checked()?,
             fingerprint: form.fingerprint,
             flow: form.flow,
+            carriers: check_carriers(form.carriers.unwrap_or(usual), form.flow)?,
         })
     }
 
@@ -127,6 +135,7 @@ impl ServerConfig {
             mldsa65_verify: verify.as_deref(),
             spider: self.spider.text(),
             flow: self.flow,
+            carriers: self.carriers,
         };
         Ok(fields.params())
     }

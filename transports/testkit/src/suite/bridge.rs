@@ -9,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use commucat_mux::Config;
 use commucat_transport_api::{
-    AcceptError, BoxStream, Cx, Incoming, ListenError, Listener, Net, Server, Target, UserId,
+    AcceptError, BoxStream, Channel, Cx, Incoming, ListenError, Listener, MuxSession, Net, Server, Target,
+    UserId,
 };
 use tokio::{
     sync::Notify,
@@ -177,10 +179,33 @@ async fn handle(incoming: Box<dyn Incoming>, log: &Arc<Log>, net: &Arc<dyn Net>)
         Ok(accepted) => accepted,
         Err(error) => return log.change(|entries| push(&mut entries.rejected, error)),
     };
-    let seen = Seen { target: accepted.target.clone(), user: accepted.user };
+    match (accepted.channel, accepted.target) {
+        (Channel::Stream(carrier), Target::Mux) => {
+            let (session, driver) = commucat_mux::accepted(carrier, Arc::clone(net), Config::default());
+            tokio::join!(driver, serve_session(&session, accepted.user, log, net));
+        }
+        (Channel::Mux(session), _) => serve_session(&*session, accepted.user, log, net).await,
+        (channel, target) => serve(channel, target, accepted.user, log, net).await,
+    }
+}
+
+/// Serves the channels of a session until no more can come and all have ended.
+async fn serve_session(session: &dyn MuxSession, user: Option<UserId>, log: &Arc<Log>, net: &Arc<dyn Net>) {
+    let mut tasks = JoinSet::new();
+    while let Some((channel, target)) = session.accept().await {
+        let running = Running::new(log);
+        let (user, net) = (user.clone(), Arc::clone(net));
+        tasks.spawn(async move { serve(channel, target, user, &running.0, &net).await });
+        while tasks.try_join_next().is_some() {}
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn serve(channel: Channel, target: Target, user: Option<UserId>, log: &Arc<Log>, net: &Arc<dyn Net>) {
+    let seen = Seen { target: target.clone(), user };
     log.change(|entries| push(&mut entries.accepted, seen));
     // A channel that breaks is the business of the check at its other end.
-    drop(services::serve(accepted.channel, &accepted.target, log).await);
+    drop(services::serve(channel, &target, log).await);
     log.change(|entries| push(&mut entries.ended_at, net.now()));
 }
 
