@@ -17,6 +17,8 @@ const KEY_BYTES: usize = 32;
 const BEFORE_KEY: &[u8] = b"\xa0\x03\x02\x01\x02\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x30\x00\
     \x30\x22\x18\x0f00010101000000Z\x18\x0f00010101000000Z\x30\x00\
     \x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+/// The head of an Ed25519 key (RFC 8410 §4).
+const KEY_HEAD: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 /// The algorithm Ed25519 and the head of a signature of 64 bytes.
 const BEFORE_MAC: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70\x03\x41\x00";
 const HEAD: &[u8] = b"\x30\x81\xaf\x30\x63";
@@ -59,15 +61,18 @@ pub(crate) fn forge(
     Some(der)
 }
 
-/// The Ed25519 key of a certificate of this shape.
+/// The first Ed25519 key of a certificate. What stands around it differs between bridges: Xray and ours write no names,
+/// shoes writes the site's.
 pub(crate) fn public_key(der: &[u8]) -> Option<&[u8; KEY_BYTES]> {
-    let rest = der.strip_prefix(HEAD).or_else(|| der.strip_prefix(HEAD_WITH_ML_DSA))?;
-    rest.strip_prefix(BEFORE_KEY)?.first_chunk()
+    let at = der.windows(KEY_HEAD.len()).position(|part| part == KEY_HEAD)?;
+    der.get(at + KEY_HEAD.len()..)?.first_chunk()
 }
 
-/// Whether the bridge made this certificate for this connection.
+/// Whether the bridge made this certificate for this connection. The MAC says it, whatever the rest is: nobody else can make
+/// one, and the connection is signed with the key that it is made of.
 pub(crate) fn is_ours(der: &[u8], auth: &AuthKey) -> bool {
-    let (Some(public), Some(mac)) = (public_key(der), der.last_chunk::<MAC_BYTES>()) else { return false };
+    let Some((rest, mac)) = der.split_last_chunk::<MAC_BYTES>() else { return false };
+    let Some(public) = public_key(rest).filter(|_key| rest.ends_with(BEFORE_MAC)) else { return false };
     auth.mac(&[public]).as_ref().ct_eq(mac).into()
 }
 
@@ -125,5 +130,35 @@ mod tests {
         assert!(is_ours(&der, &auth()) && is_signed(&der, &auth(), verify, &HELLOS));
         assert!(!is_signed(&der, &auth(), verify, &Hellos { client: b"another", ..HELLOS }));
         assert_eq!(der[126..3435].len(), ML_DSA_65_SIGNATURE_BYTES);
+    }
+
+    struct Mac([u8; KEY_BYTES]);
+
+    impl rcgen::PublicKeyData for Mac {
+        fn der_bytes(&self) -> &[u8] {
+            &self.0
+        }
+
+        fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+            &rcgen::PKCS_ED25519
+        }
+    }
+
+    impl rcgen::SigningKey for Mac {
+        fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+            Ok(auth().mac(&[&self.0]).as_ref().to_vec())
+        }
+    }
+
+    #[test]
+    fn names_and_dates_are_the_bridge_s_to_choose() {
+        let params = rcgen::CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap();
+        let certificate = params.self_signed(&Mac([9; KEY_BYTES])).unwrap();
+        let der = certificate.der();
+        assert!(der.len() > CERTIFICATE_BYTES && is_ours(der, &auth()));
+        assert_eq!(public_key(der), Some(&[9; KEY_BYTES]));
+        assert!(!is_ours(der, &AuthKey::derive(&[3; 32], &[2; 32]).unwrap()));
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        assert!(!is_ours(params.self_signed(&key).unwrap().der(), &auth()), "an honest signature is no MAC");
     }
 }
