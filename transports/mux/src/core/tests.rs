@@ -197,6 +197,27 @@ fn writers_take_turns() {
 }
 
 #[test]
+fn a_turn_that_is_not_taken_is_gone_past() {
+    struct Driver;
+    impl std::task::Wake for Driver {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
+    let driver = Waker::from(std::sync::Arc::new(Driver));
+    let mut pair = Pair::new(Config::default());
+    let (lazy, eager) = (pair.stream(), pair.stream());
+    while write(&mut pair.near, lazy, &[1; 50_000]).is_some() {}
+    pair.near.poll_transmit(pair.now, &mut Vec::new());
+    while pair.near.take_wakes::<8>(&mut [const { None }; 8]) {}
+    pair.near.park(&driver);
+    assert_eq!(write(&mut pair.near, eager, b"mine?"), None, "it is the other's turn");
+    let mut batch = [const { None }; 8];
+    pair.near.take_wakes(&mut batch);
+    assert!(batch.iter().flatten().any(|woken| woken.will_wake(&driver)));
+    pair.near.give_turns();
+    assert_eq!(write(&mut pair.near, eager, b"mine."), Some(5));
+}
+
+#[test]
 fn an_end_is_an_end_and_a_reset_is_none() {
     let mut pair = Pair::new(Config::default());
     let id = pair.stream();
