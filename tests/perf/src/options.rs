@@ -43,6 +43,9 @@ pub struct Options {
     /// The commucat program to measure, when it is not the one built beside this
     #[arg(long, value_name = "PATH")]
     pub commucat: Option<PathBuf>,
+    /// Let our client carry all streams of the row reality over so many connections; with 0 each stream has its own, as in the peers
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub carriers: u8,
     /// Build peers that come as source (shadowsocks-rust); takes minutes, once
     #[arg(long)]
     pub install_peers: bool,

@@ -108,7 +108,7 @@ impl Field {
         let peers = options.peers.iter().filter(|peer| **peer != options.subject);
         for id in std::iter::once(&options.subject).chain(peers) {
             let product: anyhow::Result<Box<dyn Product>> = match id.as_str() {
-                ours::ID => boxed(ours::Ours::find(options.commucat.as_deref())),
+                ours::ID => boxed(ours::Ours::find(options.commucat.as_deref(), options.carriers)),
                 singbox::ID => boxed(singbox::SingBox::prepare(cache, &options.rows)),
                 xray::ID => boxed(xray::Xray::prepare(cache)),
                 ssrust::ID => boxed(ssrust::ShadowsocksRust::prepare(cache, options.install_peers)),

@@ -28,23 +28,22 @@ const USER: &str = "bench";
 /// The congestion control that programs get when they ask for none.
 const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
-/// Lines of a REALITY endpoint's parameters by which its clients use a connection of its own for every stream, as the other products do. A
-/// connection a stream is what they do by themselves, so nothing has to be said.
-const CONNECTION_A_STREAM: &str = "";
-
 /// A CommuCat that is ready to start.
 #[derive(Debug)]
 pub struct Ours {
     program: PathBuf,
     version: String,
+    /// Connections that share all streams where a row has no flow; 0 is one for each stream, as in the other products.
+    carriers: u8,
 }
 
 impl Ours {
-    /// Takes the given program, or the one that was built beside the harness.
+    /// Takes the given program, or the one that was built beside the harness. Over REALITY without a flow, all streams share so many `carriers`;
+    /// with 0 each has a connection of its own.
     ///
     /// # Errors
     /// When there is none, or it does not start.
-    pub fn find(given: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn find(given: Option<&Path>, carriers: u8) -> anyhow::Result<Self> {
         let program = match given {
             Some(path) => path.to_owned(),
             None => env::current_exe()?.with_file_name("commucat"),
@@ -53,8 +52,11 @@ impl Ours {
             bail!("{} is not built; `cargo build --release -p commucat` does it", program.display());
         }
         let version = output_of(Command::new(&program).arg("--version"))?;
-        let version = version.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        Ok(Self { program, version })
+        let mut version = version.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        if carriers > 0 {
+            version += &format!(" ({carriers} carriers)");
+        }
+        Ok(Self { program, version, carriers })
     }
 
     fn command(&self, plan: &Plan<'_>) -> Command {
@@ -83,7 +85,7 @@ impl Product for Ours {
 
     fn start(&self, plan: &Plan<'_>) -> anyhow::Result<Ends> {
         let config = plan.dir.join("bridge.toml");
-        write_private(&config, &bridge(plan, free_address()?)?)?;
+        write_private(&config, &bridge(plan, free_address()?, self.carriers)?)?;
         let (config, state) = (text(&config)?, text(&plan.dir.join("state"))?);
         let place = ["--config", &config, "--state", &state];
         output_of(self.command(plan).args(["user", "add", USER]).args(place))?;
@@ -110,7 +112,7 @@ const fn transport(row: Row) -> &'static str {
 }
 
 /// The bridge's configuration: one endpoint, limits out of the way, nothing beside it.
-fn bridge(plan: &Plan<'_>, admin: SocketAddr) -> anyhow::Result<String> {
+fn bridge(plan: &Plan<'_>, admin: SocketAddr, carriers: u8) -> anyhow::Result<String> {
     let keys = plan.credentials;
     let params = match plan.row {
         Row::Shadowsocks => {
@@ -123,16 +125,15 @@ fn bridge(plan: &Plan<'_>, admin: SocketAddr) -> anyhow::Result<String> {
             fs::read_to_string(&keys.private_key)?,
         ),
         Row::Reality | Row::Vision => format!(
-            "target = \"{}\"\nserver_names = [\"{SERVER_NAME}\"]\nprivate_key = \"{}\"\nshort_ids = [\"{}\"]\n{}{}",
+            "target = \"{}\"\nserver_names = [\"{SERVER_NAME}\"]\nprivate_key = \"{}\"\nshort_ids = [\"{}\"]\n{}",
             plan.site,
             keys.reality_private,
             keys.short_id,
-            if flow(plan.row).is_empty() {
-                String::new()
-            } else {
-                format!("flow = \"{}\"\n", flow(plan.row))
+            match flow(plan.row) {
+                "" => format!("carriers = {carriers}\n"),
+                // A flow leaves each stream its own connection anyway.
+                flow => format!("flow = \"{flow}\"\n"),
             },
-            CONNECTION_A_STREAM,
         ),
     };
     Ok(format!(
@@ -168,23 +169,25 @@ mod tests {
     fn the_bridge_listens_where_the_plan_says() {
         let keys = Credentials::generate().unwrap();
         let admin = "127.0.0.1:1005".parse().unwrap();
-        let ss = bridge(&plan(Row::Shadowsocks, &keys), admin).unwrap();
+        let bridge = |row| bridge(&plan(row, &keys), admin, 0).unwrap();
+        let ss = bridge(Row::Shadowsocks);
         assert!(ss.contains("transport = \"shadowsocks\"\nlisten = \"127.0.0.1:1001\""), "{ss}");
         assert!(ss.contains("2022-blake3-aes-128-gcm") && ss.contains("allow_private = true"), "{ss}");
-        let ws = bridge(&plan(Row::WebSocket, &keys), admin).unwrap();
-        let reality = bridge(&plan(Row::Reality, &keys), admin).unwrap();
+        let ws = bridge(Row::WebSocket);
+        let reality = bridge(Row::Reality);
         assert!(
             reality.contains("transport = \"reality\"") && reality.contains("target = \"127.0.0.1:1006\"")
         );
         assert!(reality.contains(&keys.reality_private) && !reality.contains("flow"), "{reality}");
-        let vision = bridge(&plan(Row::Vision, &keys), admin).unwrap();
+        assert!(reality.contains("carriers = 0\n"), "{reality}");
+        let vision = bridge(Row::Vision);
         assert!(vision.contains("flow = \"xtls-rprx-vision\""), "{vision}");
         assert!(ws.contains("BEGIN CERTIFICATE") && ws.contains(&keys.bridge_key), "{ws}");
     }
 
     #[test]
     fn a_missing_program_says_how_to_build_it() {
-        let error = Ours::find(Some(Path::new("/nonexistent/commucat"))).unwrap_err();
+        let error = Ours::find(Some(Path::new("/nonexistent/commucat")), 0).unwrap_err();
         assert!(error.to_string().contains("cargo build --release -p commucat"), "{error}");
     }
 }
