@@ -52,6 +52,9 @@ pub struct Options {
     /// Seconds of a bulk or connection window
     #[arg(long, default_value_t = 1.5)]
     pub window: f64,
+    /// Minutes for each row, after which no further round begins (default: 25; 12 for reality and vision)
+    #[arg(long)]
+    pub minutes: Option<u32>,
     /// Measure although others use the processor; every figure is then marked as disturbed
     #[arg(long)]
     pub allow_busy: bool,
@@ -162,10 +165,17 @@ impl Options {
         cells
     }
 
+    /// How long the rounds of a row may take together.
+    #[must_use]
+    pub fn budget(&self, row: Row) -> Duration {
+        let usual = if row.imitates() { 12 } else { 25 };
+        Duration::from_secs(u64::from(self.minutes.unwrap_or(usual)) * 60)
+    }
+
     /// How long and how often.
     #[must_use]
     pub fn effort(&self) -> Effort {
-        let (warm_up_share, first_bytes, ends) = if self.quick { (0.5, 100, 3) } else { (1.0 / 3.0, 500, 5) };
+        let (warm_up_share, first_bytes, ends) = if self.quick { (0.5, 100, 3) } else { (1.0 / 3.0, 300, 5) };
         Effort {
             warm_up: Duration::from_secs_f64(self.window * warm_up_share),
             window: Duration::from_secs_f64(self.window),
@@ -219,6 +229,9 @@ mod tests {
             "cipher",
         ];
         assert_eq!(reality, wanted);
+        let minutes = |args: &[&str], row| parse(args).unwrap().budget(row).as_secs() / 60;
+        assert_eq!([minutes(&[], Row::WebSocket), minutes(&[], Row::Vision)], [25, 12]);
+        assert_eq!(minutes(&["--minutes", "3"], Row::Vision), 3);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub fn run(options: &Options, field: Field, notes: Vec<String>) -> anyhow::Resul
         options,
         effort,
         site: Site::start()?,
+        row_end: Instant::now(),
         credentials: Credentials::generate()?,
         record: Record {
             format: FORMAT,
@@ -73,6 +74,8 @@ struct Session<'a> {
     effort: Effort,
     credentials: Credentials,
     site: Site,
+    /// No cell of the current row is measured again after this.
+    row_end: Instant,
     record: Record,
 }
 
@@ -84,9 +87,20 @@ impl Session<'_> {
                 self.note(format!("{}: {} is absent: {reason}", row.id(), product.id()));
             }
         }
-        for round in 0..self.options.rounds {
-            say(&format!("{}: round {} of {}", row.title(), round + 1, self.options.rounds));
+        let (start, rounds) = (Instant::now(), self.options.rounds);
+        self.row_end = start + self.options.budget(row);
+        let mut last = Duration::ZERO;
+        for round in 0..rounds {
+            let begin = Instant::now();
+            // The next one takes about as long as the last one.
+            if round > 0 && begin + last > self.row_end {
+                let minutes = start.elapsed().as_secs() / 60;
+                self.note(format!("{}: {round} of {rounds} rounds after {minutes} minutes", row.id()));
+                break;
+            }
+            say(&format!("{}: round {} of {rounds}", row.title(), round + 1));
             self.round(row, round, &slots);
+            last = begin.elapsed();
         }
     }
 
@@ -119,7 +133,7 @@ impl Session<'_> {
                 return;
             }
             progress(cell, &samples);
-            if disturbed == 0 || attempt == repeats {
+            if disturbed == 0 || attempt == repeats || Instant::now() > self.row_end {
                 if disturbed > 0 {
                     self.note(format!(
                         "{} {}: {cell}: {disturbed} visits were disturbed",

@@ -1,6 +1,7 @@
 //! The tables of `docs/src/performance.md`, between markers that only this file writes.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -57,7 +58,9 @@ pub fn between_markers(text: &str, id: &str, section: &str) -> anyhow::Result<St
 }
 
 fn section(record: &Record, summary: &RowSummary) -> String {
-    let mut text = format!("{}\n\n{}\n", conditions(&record.circumstances), versions(record, summary));
+    let rounds: BTreeSet<u32> = record.of_row(summary.row).map(|sample| sample.round).collect();
+    let conditions = conditions(&record.circumstances, rounds.len());
+    let mut text = format!("{conditions}\n\n{}\n", versions(record, summary));
     let table = table::of(summary);
     text += &line(&table.head);
     text += &line(
@@ -87,15 +90,15 @@ fn section(record: &Record, summary: &RowSummary) -> String {
     text + &format!("\nSamples: [{row}.json](performance/{row}.json).\n")
 }
 
-fn conditions(at: &Circumstances) -> String {
+fn conditions(at: &Circumstances, rounds: usize) -> String {
     format!(
-        "Measured {} on {} processors ({}), Linux {}, congestion control {}, {} rounds, windows of {} s after {} s, {}.",
+        "Measured {} on {} processors ({}), Linux {}, congestion control {}, {rounds} {}, windows of {:.1} s after {:.1} s, {}.",
         at.started.get(..10).unwrap_or("at an unknown time"),
         at.processors,
         at.processor,
         at.kernel,
         at.congestion_control,
-        at.rounds,
+        if rounds == 1 { "round" } else { "rounds" },
         at.window_s,
         at.warm_up_s,
         if at.own_network { "in a network namespace of its own" } else { "in the machine's network" },
@@ -143,6 +146,7 @@ mod tests {
         update(&record, checkout.path()).unwrap();
         let text = fs::read_to_string(&page).unwrap();
         assert!(text.contains("| up, 1 stream CPU | CPU-s/GB | 0.550 |"), "{text}");
+        assert!(text.contains(", 2 rounds, windows"), "{text}");
         assert!(text.contains("- ss up/1: CPU ≤ 0.85× the best peer: held"), "{text}");
         let kept = json::read(&checkout.path().join(record_path(Row::Shadowsocks))).unwrap();
         assert_eq!(kept.samples.len(), record.samples.len());
