@@ -45,6 +45,9 @@ impl Place {
         let mut all = transport.generate_server_params().unwrap();
         all["target"] = site.to_string().into();
         all["server_names"] = json!([NAME]);
+        all["carriers"] = 0.into();
+        // What is looked at here is one connection.
+        all["carriers"] = 0.into();
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let spec = Spec::new(commucat_reality::ID, "127.0.0.1:0".parse().unwrap(), all).unwrap();
         let user = User { id: "anna".parse().unwrap(), secret: Secret::new([1; 32]) };

@@ -26,6 +26,7 @@ async fn passes_over_loopback() {
     let site = site_with_names(&net, 120).await;
     let variants = [
         json!({}),
+        json!({"carriers": 3}),
         json!({"mldsa65_seed": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}),
         json!({"fingerprint": "firefox"}),
         json!({"flow": "xtls-rprx-vision"}),

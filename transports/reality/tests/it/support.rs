@@ -63,5 +63,5 @@ pub(crate) async fn site_with_names(net: &Arc<dyn Net>, names: usize) -> Site {
 }
 
 pub(crate) fn params(site: &Site) -> Value {
-    json!({ "target": site.at.to_string(), "server_names": [NAME] })
+    json!({ "target": site.at.to_string(), "server_names": [NAME], "carriers": 0 })
 }

@@ -12,7 +12,7 @@ use std::{
 use commucat_mux::Config;
 use commucat_transport_api::{
     AcceptError, BoxStream, Channel, Cx, Incoming, ListenError, Listener, MuxSession, Net, Server, Target,
-    UserId,
+    UserId, UserTable, abort,
 };
 use tokio::{
     sync::Notify,
@@ -61,6 +61,7 @@ impl Bridge {
     /// Starts to listen.
     pub(super) async fn start(
         server: &Arc<dyn Server>,
+        users: &Arc<UserTable>,
         net: &Arc<dyn Net>,
         budget: Duration,
     ) -> Result<Self, ListenError> {
@@ -68,7 +69,8 @@ impl Bridge {
         let listener = server.listen(&cx).await?;
         let local = listener.local_addr().ok_or(ListenError::Closed)?;
         let log = Arc::<Log>::default();
-        let main = tokio::spawn(accept_all(listener, Arc::clone(&log), Arc::clone(net)));
+        let house = House { log: Arc::clone(&log), net: Arc::clone(net), users: Arc::clone(users) };
+        let main = tokio::spawn(accept_all(listener, house));
         Ok(Self { local, log, main: Some(main) })
     }
 
@@ -150,7 +152,15 @@ impl Drop for Running {
     }
 }
 
-async fn accept_all(mut listener: Box<dyn Listener>, log: Arc<Log>, net: Arc<dyn Net>) {
+/// What all tasks of a bridge share.
+#[derive(Clone)]
+struct House {
+    log: Arc<Log>,
+    net: Arc<dyn Net>,
+    users: Arc<UserTable>,
+}
+
+async fn accept_all(mut listener: Box<dyn Listener>, house: House) {
     let mut tasks = JoinSet::new();
     loop {
         // Biased, because a run must not depend on chance that has no seed.
@@ -158,14 +168,13 @@ async fn accept_all(mut listener: Box<dyn Listener>, log: Arc<Log>, net: Arc<dyn
             biased;
             Some(ended) = tasks.join_next() => {
                 if ended.is_err_and(|error| error.is_panic()) {
-                    log.change(|entries| entries.panics += 1);
+                    house.log.change(|entries| entries.panics += 1);
                 }
             }
             incoming = listener.accept() => match incoming {
                 Ok(incoming) => {
-                    let running = Running::new(&log);
-                    let net = Arc::clone(&net);
-                    tasks.spawn(async move { handle(incoming, &running.0, &net).await });
+                    let (running, house) = (Running::new(&house.log), house.clone());
+                    tasks.spawn(async move { house.handle(incoming, running).await });
                 }
                 Err(ListenError::Accept(_)) => tokio::task::yield_now().await,
                 Err(_closed) => return,
@@ -174,39 +183,58 @@ async fn accept_all(mut listener: Box<dyn Listener>, log: Arc<Log>, net: Arc<dyn
     }
 }
 
-async fn handle(incoming: Box<dyn Incoming>, log: &Arc<Log>, net: &Arc<dyn Net>) {
-    let accepted = match incoming.handshake().await {
-        Ok(accepted) => accepted,
-        Err(error) => return log.change(|entries| push(&mut entries.rejected, error)),
-    };
-    match (accepted.channel, accepted.target) {
-        (Channel::Stream(carrier), Target::Mux) => {
-            let (session, driver) = commucat_mux::accepted(carrier, Arc::clone(net), Config::default());
-            tokio::join!(driver, serve_session(&session, accepted.user, log, net));
+impl House {
+    async fn handle(&self, incoming: Box<dyn Incoming>, running: Running) {
+        let accepted = match incoming.handshake().await {
+            Ok(accepted) => accepted,
+            Err(error) => return self.log.change(|entries| push(&mut entries.rejected, error)),
+        };
+        match (accepted.channel, accepted.target) {
+            // What runs is counted by its channels: a session without any is meant to stay.
+            (Channel::Stream(carrier), Target::Mux) => {
+                drop(running);
+                let (session, driver) =
+                    commucat_mux::accepted(carrier, Arc::clone(&self.net), Config::default());
+                tokio::join!(driver, self.serve_session(&session, accepted.user));
+            }
+            (Channel::Mux(session), _) => {
+                drop(running);
+                self.serve_session(&*session, accepted.user).await;
+            }
+            (channel, target) => self.serve(channel, target, accepted.user).await,
         }
-        (Channel::Mux(session), _) => serve_session(&*session, accepted.user, log, net).await,
-        (channel, target) => serve(channel, target, accepted.user, log, net).await,
     }
-}
 
-/// Serves the channels of a session until no more can come and all have ended.
-async fn serve_session(session: &dyn MuxSession, user: Option<UserId>, log: &Arc<Log>, net: &Arc<dyn Net>) {
-    let mut tasks = JoinSet::new();
-    while let Some((channel, target)) = session.accept().await {
-        let running = Running::new(log);
-        let (user, net) = (user.clone(), Arc::clone(net));
-        tasks.spawn(async move { serve(channel, target, user, &running.0, &net).await });
-        while tasks.try_join_next().is_some() {}
+    /// Serves the channels of a session until no more can come and all have ended.
+    async fn serve_session(&self, session: &dyn MuxSession, user: Option<UserId>) {
+        let mut tasks = JoinSet::new();
+        while let Some((channel, target)) = session.accept().await {
+            if !self.knows(user.as_ref()) {
+                abort(channel);
+                continue;
+            }
+            let (running, house, user) = (Running::new(&self.log), self.clone(), user.clone());
+            tasks.spawn(async move {
+                house.serve(channel, target, user).await;
+                drop(running);
+            });
+            while tasks.try_join_next().is_some() {}
+        }
+        while tasks.join_next().await.is_some() {}
     }
-    while tasks.join_next().await.is_some() {}
-}
 
-async fn serve(channel: Channel, target: Target, user: Option<UserId>, log: &Arc<Log>, net: &Arc<dyn Net>) {
-    let seen = Seen { target: target.clone(), user };
-    log.change(|entries| push(&mut entries.accepted, seen));
-    // A channel that breaks is the business of the check at its other end.
-    drop(services::serve(channel, &target, log).await);
-    log.change(|entries| push(&mut entries.ended_at, net.now()));
+    /// Who was let in once may be gone by now.
+    fn knows(&self, user: Option<&UserId>) -> bool {
+        user.is_none_or(|id| self.users.snapshot().iter().any(|user| user.id == *id))
+    }
+
+    async fn serve(&self, channel: Channel, target: Target, user: Option<UserId>) {
+        let seen = Seen { target: target.clone(), user };
+        self.log.change(|entries| push(&mut entries.accepted, seen));
+        // A channel that breaks is the business of the check at its other end.
+        drop(services::serve(channel, &target, &self.log).await);
+        self.log.change(|entries| push(&mut entries.ended_at, self.net.now()));
+    }
 }
 
 fn push<T>(list: &mut Vec<T>, entry: T) {

@@ -89,7 +89,7 @@ pub(super) async fn port_freed(fixture: &Fixture) -> Result<Outcome, CheckError>
     spec.endpoint = HostPort::from(address);
     // The stopped server is still held: it is a configuration, and must hold no port.
     let stopped = mem::replace(&mut session.server, fixture.transport.server(&spec, &session.users)?);
-    let starting = Bridge::start(&session.server, &fixture.server_net, fixture.pace.dial);
+    let starting = Bridge::start(&session.server, &session.users, &fixture.server_net, fixture.pace.dial);
     session.bridge = fixture.within("listening on a port that was freed", starting).await??;
     drop(stopped);
     let mut stream = session.dial(Service::Echo).await?;

@@ -28,7 +28,7 @@ impl<'f> Session<'f> {
     pub(super) async fn start(fixture: &'f Fixture) -> Result<Self, CheckError> {
         let users = Arc::new(UserTable::new(vec![user(ALICE)?, user(BOB)?]));
         let server = fixture.transport.server(&fixture.server_spec, &users)?;
-        let starting = Bridge::start(&server, &fixture.server_net, fixture.pace.dial);
+        let starting = Bridge::start(&server, &users, &fixture.server_net, fixture.pace.dial);
         let bridge = fixture.within("listening", starting).await??;
         let spec = client_spec(fixture, server.as_ref(), &bridge, &user(ALICE)?)?;
         let client = fixture.transport.client(&spec)?;
