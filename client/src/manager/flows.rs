@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use commucat_transport_api::{BoxStream, DatagramChannel, HostPort, PathInfo};
+use commucat_transport_api::{BoxStream, DatagramChannel, HostPort, Layer, Layered, PathInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Somebody who wants to know how flows begin and end.
@@ -94,7 +94,7 @@ impl Flows {
         heard: Heard,
         watcher: Arc<dyn Watcher>,
     ) -> BoxStream {
-        Box::new(MeteredStream { inner, meter: self.meter(at, heard, watcher) })
+        Layered::boxed(MeteredStream { inner, meter: self.meter(at, heard, watcher) })
     }
 
     /// Follows a datagram channel of that endpoint.
@@ -222,6 +222,25 @@ impl AsyncWrite for MeteredStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// Bytes may go past it: it only counts.
+impl Layer for MeteredStream {
+    fn read_below(&mut self) -> Option<&mut BoxStream> {
+        Some(&mut self.inner)
+    }
+
+    fn write_below(&mut self) -> Option<&mut BoxStream> {
+        Some(&mut self.inner)
+    }
+
+    fn passed_in(&mut self, bytes: usize) {
+        self.meter.received(bytes);
+    }
+
+    fn passed_out(&mut self, bytes: usize) {
+        self.meter.sent(bytes);
     }
 }
 

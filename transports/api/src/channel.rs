@@ -1,6 +1,7 @@
 //! What a dial gives: a stream, a datagram association, or a session that opens more of both.
 
 use std::{
+    any::Any,
     fmt, io,
     num::NonZeroUsize,
     sync::Arc,
@@ -13,7 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::{BoxFuture, DialError, Failure, HostPort, Target};
 
 /// Bytes both ways. `poll_shutdown` is a half-close: the peer reads end of stream at once, and we can still read.
-pub trait ByteStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static {}
+///
+/// It is [`Any`] so that a relay can recognise sockets of the machine, and [layers](crate::Layer) above them.
+pub trait ByteStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + Any {}
 impl<T> ByteStream for T where T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static {}
 
 /// A byte stream of any make.

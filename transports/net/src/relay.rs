@@ -2,7 +2,15 @@
 //!
 //! Exact TCP semantics: an end of stream is passed on at once as a half-close and the other direction stays open;
 //! an error ends both with a reset, so that a broken transfer never looks finished. One task and no allocation per
-//! read; an idle pair holds no buffer.
+//! read; an idle pair holds no buffer. Where a direction goes from socket to socket, or through
+//! [layers](commucat_transport_api::Layer) that are out of the way, the kernel moves its bytes.
+
+mod direction;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "relay/no_splice.rs"]
+mod splice;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod splice;
 
 use std::{
     fmt, io,
@@ -16,12 +24,10 @@ use std::{
 };
 
 use commucat_transport_api::BoxStream;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 
-use crate::{abort, pool};
+use self::direction::{Broken, Direction};
+use crate::abort;
 
 /// A pair on which nothing moves for this long is given up: 15 minutes, past the keep-alive of common protocols.
 const DEFAULT_IDLE: Duration = Duration::from_secs(15 * 60);
@@ -201,119 +207,6 @@ fn poll_idle(
             return Poll::Ready(());
         }
         timer.as_mut().reset(due);
-    }
-}
-
-/// Which end of a direction failed.
-enum Broken {
-    Source(io::Error),
-    Sink(io::Error),
-}
-
-/// One direction: what was read and not yet written, and how far its end has come.
-#[derive(Default)]
-struct Direction {
-    buffer: Option<Box<[u8]>>,
-    /// Unwritten bytes are `buffer[start..end]`.
-    start: usize,
-    end: usize,
-    /// Index into [`pool::SIZES`] for the next buffer.
-    class: usize,
-    moved: u64,
-    unflushed: bool,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Open,
-    /// The source ended; the sink has yet to hear of it.
-    Ending,
-    Ended,
-}
-
-impl Direction {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut BoxStream,
-        sink: &mut BoxStream,
-    ) -> Poll<Result<(), Broken>> {
-        let turn_ends = self.moved + TURN_BYTES;
-        loop {
-            if self.start < self.end {
-                ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
-                continue;
-            }
-            if self.moved >= turn_ends {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            match self.phase {
-                Phase::Open => {
-                    if self.poll_fill(cx, source).map_err(Broken::Source)?.is_pending() {
-                        self.release();
-                        if self.unflushed
-                            && Pin::new(&mut *sink).poll_flush(cx).map_err(Broken::Sink)?.is_ready()
-                        {
-                            self.unflushed = false;
-                        }
-                        return Poll::Pending;
-                    }
-                }
-                Phase::Ending => {
-                    self.release();
-                    ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(Broken::Sink)?;
-                    self.phase = Phase::Ended;
-                }
-                Phase::Ended => return Poll::Ready(Ok(())),
-            }
-        }
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>, source: &mut BoxStream) -> Poll<io::Result<()>> {
-        let wanted = pool::SIZES.get(self.class).copied().unwrap_or_default();
-        if self.buffer.as_ref().is_none_or(|buffer| buffer.len() != wanted) {
-            self.release();
-        }
-        let buffer = self.buffer.get_or_insert_with(|| pool::take(self.class));
-        let mut read = ReadBuf::new(buffer);
-        ready!(Pin::new(source).poll_read(cx, &mut read))?;
-        (self.start, self.end) = (0, read.filled().len());
-        if self.end == 0 {
-            self.phase = Phase::Ending;
-        } else if read.remaining() == 0 {
-            self.class = (self.class + 1).min(pool::SIZES.len() - 1);
-        } else if self.end < read.capacity() / 8 {
-            self.class = self.class.saturating_sub(1);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, sink: &mut BoxStream) -> Poll<io::Result<()>> {
-        let buffer = self.buffer.as_deref().unwrap_or_default();
-        let rest = buffer.get(self.start..self.end).unwrap_or_default();
-        let written = ready!(Pin::new(sink).poll_write(cx, rest))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.start += written;
-        self.moved += written as u64;
-        self.unflushed = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn release(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            pool::give(buffer);
-        }
-    }
-}
-
-impl Drop for Direction {
-    fn drop(&mut self) {
-        self.release();
     }
 }
 

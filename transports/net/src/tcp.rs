@@ -29,6 +29,10 @@ impl TcpConnection {
         stream.set_nodelay(true)?;
         Ok(Self(stream))
     }
+
+    pub(crate) const fn socket(&self) -> &TcpStream {
+        &self.0
+    }
 }
 
 impl Drop for TcpConnection {

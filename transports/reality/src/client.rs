@@ -14,8 +14,8 @@ use commucat_mimic::{
     Unsealed, WebPki,
 };
 use commucat_transport_api::{
-    BoxFuture, BoxStream, Channel, Client, ConfigError, ConfigProblem, Cx, DialError, Failure, HostPort, Net,
-    Opened, PathInfo, Phase, ProbeReport, Secret, Signal, Spec, Target,
+    BoxFuture, BoxStream, Channel, Client, ConfigError, ConfigProblem, Cx, DialError, Failure, HostPort,
+    Layered, Net, Opened, PathInfo, Phase, ProbeReport, Secret, Signal, Spec, Target,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -125,7 +125,7 @@ impl RealityClient {
         match cx.until_deadline(drive(&mut io, &mut engine, progress)).await {
             None => Err(progress.failed(Phase::Handshake, Signal::Timeout)),
             Some(Err(failed)) => Err(failed),
-            Some(Ok((Trust::Own, _))) => Ok(self.tls(io, engine)),
+            Some(Ok((Trust::Own, _))) => Ok(TlsStream::new(io, ClientEngine::new(engine))),
             // The site's own certificate: the bridge passed us on, or this is not the bridge.
             Some(Ok((_, alpn))) => {
                 self.visit(io, engine, alpn.as_deref(), cx).await;
@@ -173,15 +173,6 @@ impl RealityClient {
         Engine::with_session_id(options, now, &mut random, &mut hidden)
     }
 
-    fn tls(&self, io: BoxStream, engine: Engine) -> TlsStream<ClientEngine> {
-        let engine = ClientEngine::new(engine);
-        if self.config.flow.is_vision() {
-            TlsStream::stepwise(io, engine)
-        } else {
-            TlsStream::new(io, engine)
-        }
-    }
-
     /// A VLESS stream over a handshake that is done.
     pub(crate) fn stream(
         &self,
@@ -195,7 +186,7 @@ impl RealityClient {
         Request { user, flow: flow.on_wire().to_owned(), command, address }.encode(&mut head);
         match flow {
             Flow::Plain => Box::new(VlessStream::dialled(Box::new(tls), head)),
-            Flow::Vision | Flow::VisionUdp443 => Box::new(VisionStream::dialled(tls, head, user, net)),
+            Flow::Vision | Flow::VisionUdp443 => Layered::boxed(VisionStream::dialled(tls, head, user, net)),
         }
     }
 

@@ -13,7 +13,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use commucat_mimic::Responder;
 use commucat_transport_api::{
     AcceptError, Accepted, BoxFuture, BoxStream, Channel, ConfigError, ConfigProblem, Cx, HostPort, Incoming,
-    ListenError, Listener, Net, Server, Spec, StreamPort, Target, User, UserTable, abort,
+    Layered, ListenError, Listener, Net, Server, Spec, StreamPort, Target, User, UserTable, abort,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -246,19 +246,16 @@ async fn accept(mut stream: TlsStream<Responder>, shared: &Shared) -> Result<Acc
 
 /// What the request asks for, over the stream whose bytes behind the request are `ahead`.
 fn open(
-    mut stream: TlsStream<Responder>,
+    stream: TlsStream<Responder>,
     request: Request,
     ahead: Vec<u8>,
     net: &Arc<dyn Net>,
 ) -> io::Result<(Channel, Target)> {
     let flow = Flow::of(&request.flow).ok_or(io::ErrorKind::Unsupported)?;
     let stream: BoxStream = match flow {
-        Flow::Plain => {
-            stream.open_all();
-            Box::new(VlessStream::accepted(Box::new(stream), ahead))
-        }
+        Flow::Plain => Box::new(VlessStream::accepted(Box::new(stream), ahead)),
         Flow::Vision | Flow::VisionUdp443 => {
-            Box::new(VisionStream::accepted(stream, &ahead, request.user, net)?)
+            Layered::boxed(VisionStream::accepted(stream, &ahead, request.user, net)?)
         }
     };
     match (request.command, request.address) {

@@ -63,14 +63,6 @@ impl<E: Engine> TlsStream<E> {
         }
     }
 
-    /// The same: records are opened one by one wherever somebody asks for one.
-    pub(crate) fn stepwise(io: BoxStream, engine: E) -> Self {
-        Self::new(io, engine)
-    }
-
-    /// Nothing: whoever reads bytes gets what there is.
-    pub(crate) const fn open_all(&mut self) {}
-
     /// The bytes of the record that was opened last, after [`Self::poll_plaintext`] said that there are some.
     pub(crate) fn take_plaintext(&mut self) -> Vec<u8> {
         self.inbox.take_opened()
@@ -84,6 +76,11 @@ impl<E: Engine> TlsStream<E> {
     /// We go on below TLS, once [`Self::poll_sent`] said that what was sealed has left.
     pub(crate) const fn write_below(&mut self) {
         self.below = true;
+    }
+
+    /// Whether what was sealed has left.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.outbox.waiting() == 0
     }
 
     /// The stream below.

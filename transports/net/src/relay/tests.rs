@@ -1,7 +1,10 @@
 //! The relay's promises, over in-memory pipes and real sockets.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod past;
+
 use commucat_transport_api::{HostPort, Net};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use super::*;
 use crate::SystemNet;

@@ -1,5 +1,7 @@
 //! One connection, from its first byte to its end as a stranger or to an open tunnel.
 
+mod finish;
+
 use std::{io, sync::Arc, time::Duration};
 
 use commucat_mimic::{Flight, NoRandomness, Responder};
@@ -9,6 +11,7 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
 };
 
+use self::finish::{Finish, finish};
 use super::{Shared, TlsStream, within};
 use crate::{
     certificate::{self, ED25519_SCHEME, Hellos},
@@ -99,10 +102,7 @@ impl Meeting {
         let mut flight = FlightReader::default();
         let answered = self.answer(&client, &mut target, &mut flight);
         let why = match within(&*shared.net, FLIGHT_TIME, answered).await {
-            Some(Ok(responder)) => {
-                drop(target);
-                return self.open(responder, &client).await;
-            }
+            Some(Ok(responder)) => return self.open(responder, target, &client).await,
             Some(Err(why)) => why,
             None => "it did not send what it sent at the first look".into(),
         };
@@ -145,19 +145,30 @@ impl Meeting {
         }
     }
 
-    /// The tunnel, once our flight is ready to be sent.
+    /// The tunnel, once our flight is ready to be sent. Who cannot finish the handshake is passed on after all.
     async fn open(
         mut self,
         mut responder: Responder,
+        mut target: BoxStream,
         client: &Client,
     ) -> Result<TlsStream<Responder>, AcceptError> {
         let shared = Arc::clone(&self.shared);
-        let finished = self.finish(&mut responder, client);
-        within(&*shared.net, HANDSHAKE_TIME, finished)
-            .await
-            .ok_or(AcceptError::Limit("time for the handshake"))?
-            .map_err(AcceptError::Io)?;
-        Ok(TlsStream::stepwise(self.client, responder))
+        let mut said = Vec::new();
+        let finished = finish(&mut responder, &mut self.client, &mut target, &mut said);
+        match within(&*shared.net, HANDSHAKE_TIME, finished).await {
+            Some(Ok(Finish::Ours)) => {}
+            Some(Ok(Finish::Stranger)) | None => {
+                tracing::debug!("a connection with a good hello and no Finished is passed on to the target");
+                return Err(self.pass_on(target, &said).await);
+            }
+            Some(Err(error)) => {
+                abort((self.client, target));
+                return Err(AcceptError::Io(error));
+            }
+        }
+        drop(target);
+        self.say_after(&mut responder, client).await.map_err(AcceptError::Io)?;
+        Ok(TlsStream::new(self.client, responder))
     }
 
     /// Passes every byte on while it is not known whose the connection is.
@@ -247,34 +258,12 @@ impl Meeting {
         of(client.class).or_else(|| profiles.first().map(|(_, profile)| profile.clone()))
     }
 
-    /// Sends our flight and waits for the client's Finished; then says what the target says of itself afterwards.
-    async fn finish(&mut self, responder: &mut Responder, client: &Client) -> io::Result<()> {
-        let mut wire = Vec::new();
-        responder.poll_transmit(&mut wire);
-        // What comes with the client's Finished may end below TLS.
-        responder.set_stepwise(true);
-        self.client.write_all(&wire).await?;
-        self.client.flush().await?;
-        let mut chunk = vec![0; READ_BYTES];
-        while !responder.is_open() {
-            let count = self.client.read(&mut chunk).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let read = responder.handle_input(chunk.get(..count).unwrap_or_default());
-            if let Err(error) = read {
-                // The alert that any server sends then: a close without it would tell us from the site.
-                wire.clear();
-                responder.poll_transmit(&mut wire);
-                self.client.write_all(&wire).await?;
-                self.client.flush().await?;
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-            }
-        }
+    /// Says what the target says of itself after a handshake.
+    async fn say_after(&mut self, responder: &mut Responder, client: &Client) -> io::Result<()> {
         for length in self.profile(client).map(|profile| profile.after).unwrap_or_default() {
             responder.imitate_record(length).map_err(io::Error::other)?;
         }
-        wire.clear();
+        let mut wire = Vec::new();
         responder.poll_transmit(&mut wire);
         self.client.write_all(&wire).await?;
         self.client.flush().await

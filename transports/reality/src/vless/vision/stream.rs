@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use commucat_transport_api::{BoxFuture, Net};
+use commucat_transport_api::{BoxFuture, BoxStream, Layer, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
@@ -276,6 +276,17 @@ impl<E: Engine> AsyncWrite for VisionStream<E> {
         this.open_with(Command::End)?;
         // Below TLS this is the carrier's own end, without a close_notify.
         Pin::new(&mut this.tls).poll_shutdown(cx)
+    }
+}
+
+impl<E: Engine> Layer for VisionStream<E> {
+    fn read_below(&mut self) -> Option<&mut BoxStream> {
+        let all_given = self.given == self.ready.len();
+        (matches!(self.reading, Reading::Below) && all_given).then(|| self.tls.carrier())
+    }
+
+    fn write_below(&mut self) -> Option<&mut BoxStream> {
+        (self.writing == Command::Direct && self.tls.is_sent()).then(|| self.tls.carrier())
     }
 }
 
