@@ -180,8 +180,11 @@ fn idle_memory(rig: &Rig, connections: usize) -> anyhow::Result<Outcome> {
     rig.target.wait_idle(LEAVE_LIMIT);
     let (client_base_kib, server_base_kib) =
         (memory::pss_kib(rig.client_pid())?, memory::pss_kib(rig.server_pid())?);
-    let held: Vec<_> =
-        (0..connections).map(|_| ping(Entry::Forward(rig.forward))).collect::<anyhow::Result<_>>()?;
+    let open = |number: usize| {
+        ping(Entry::Forward(rig.forward))
+            .with_context(|| format!("connection {} of {connections}", number + 1))
+    };
+    let held: Vec<_> = (0..connections).map(open).collect::<anyhow::Result<_>>()?;
     thread::sleep(IDLE_SETTLE);
     let (client_kib, server_kib) = (memory::pss_kib(rig.client_pid())?, memory::pss_kib(rig.server_pid())?);
     drop(held);
