@@ -45,7 +45,6 @@ impl Place {
         let mut all = transport.generate_server_params().unwrap();
         all["target"] = site.to_string().into();
         all["server_names"] = json!([NAME]);
-        all["carriers"] = 0.into();
         // What is looked at here is one connection.
         all["carriers"] = 0.into();
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
