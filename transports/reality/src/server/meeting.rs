@@ -168,7 +168,7 @@ impl Meeting {
         }
         drop(target);
         self.say_after(&mut responder, client).await.map_err(AcceptError::Io)?;
-        Ok(TlsStream::stepwise(self.client, responder))
+        Ok(TlsStream::new(self.client, responder))
     }
 
     /// Passes every byte on while it is not known whose the connection is.
