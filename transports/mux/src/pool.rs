@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use commucat_transport_api::{
@@ -17,10 +17,13 @@ use futures_util::future::WeakShared;
 
 use self::dial::{Connecting, Dial, alone, dial, next_dial, one_of_many};
 pub use self::policy::CarrierPolicy;
-use crate::{dice::Dice, frame::OpenTarget, session::Session};
+use crate::{dice::Dice, error::Refusal, frame::OpenTarget, session::Session};
 
 /// Carriers that are tried for one stream before its open fails: each one ended just then.
 const MAX_TRIES: usize = 4;
+
+/// The part of [`Config::max_streams`](crate::Config::max_streams) that the pool uses, in quarters: the other end may not have seen the last ends yet.
+const ROOM_QUARTERS: usize = 3;
 
 /// What runs a driver until it ends, beside everything else.
 pub type Spawn = fn(BoxFuture<'static, ()>);
@@ -63,6 +66,8 @@ enum Choice {
     Silent(Session),
     /// Onto a carrier that is yet to be dialled.
     Fresh,
+    /// Nowhere: all the carriers there may be are full.
+    Nowhere,
 }
 
 impl Carriers {
@@ -77,8 +82,8 @@ impl Carriers {
     ///
     /// # Errors
     /// [`DialError::UnsupportedTarget`] for a target that is neither; what the dial said, to all who waited for it; or a
-    /// [`Refusal`](crate::Refusal) as the source of a [`DialError::Network`], [`DialBudget`](crate::Refusal::DialBudget) when the policy allows no fresh
-    /// connection before the deadline.
+    /// [`Refusal`] as the source of a [`DialError::Network`]: [`Refusal::DialBudget`] when the policy allows no fresh
+    /// connection before the deadline, [`Refusal::TooManyStreams`] when all carriers are full.
     pub async fn open(
         &self,
         cx: &Cx,
@@ -99,6 +104,7 @@ impl Carriers {
                     session
                 }
                 Choice::Fresh => self.fresh(cx, &connect).await?,
+                Choice::Nowhere => return Err(full()),
             };
             match session.open_now(target) {
                 Ok(channel) => {
@@ -153,6 +159,11 @@ impl Carriers {
     }
 }
 
+fn full() -> DialError {
+    let failure = Failure::new(Phase::Connect, Signal::Other, Duration::ZERO);
+    DialError::Network { failure, source: Some(Refusal::TooManyStreams.into()) }
+}
+
 fn opened(channel: Channel, session: &Session) -> Opened {
     Opened::new(channel).with_path(session.path())
 }
@@ -167,12 +178,17 @@ impl Inner {
         let enough = self.policy.streams_before_another;
         let mut state = self.state();
         state.bury();
+        let room = (self.policy.session.max_streams * ROOM_QUARTERS / 4).max(1);
         let usable = state.carriers.iter().filter(|carrier| carrier.is_usable());
-        let best = usable.min_by_key(|carrier| {
+        let mut alive = 0;
+        let roomy = usable.inspect(|_carrier| alive += 1).filter(|carrier| carrier.session.streams() < room);
+        let best = roomy.min_by_key(|carrier| {
             let streams = carrier.session.streams();
             if streams < enough { (false, enough - streams) } else { (true, streams) }
         });
-        let Some(carrier) = best else { return Choice::Fresh };
+        let Some(carrier) = best else {
+            return if alive < self.policy.max_carriers.max(1) { Choice::Fresh } else { Choice::Nowhere };
+        };
         let session = carrier.session.clone();
         if self.is_quiet(&session, now) { Choice::Silent(session) } else { Choice::Ready(session) }
     }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use commucat_mux::{CarrierPolicy, Carriers, Config, accepted};
+use commucat_mux::{CarrierPolicy, Carriers, Config, Refusal, accepted};
 use commucat_testkit::sim::SimNet;
 use commucat_transport_api::{BoxFuture, BoxStream, Cx, DialError, Failure, Net, Opened, Phase, Signal};
 use tokio::{
@@ -152,6 +152,26 @@ async fn streams_share_at_most_three_carriers() {
     }
     let loads: Vec<usize> = pool.carriers().iter().map(|carrier| carrier.streams()).collect();
     assert_eq!(loads, [20, 20, 20]);
+}
+
+/// However fast they come: what has no room on one carrier makes another, and what has none on all is told so.
+#[tokio::test(start_paused = true)]
+async fn full_carriers_get_no_more_streams() {
+    let bridge = Bridge::new();
+    let pool = pool(|policy| policy.session.max_streams = 8);
+    let mut streams = Vec::new();
+    for _number in 0..18 {
+        streams.push(bridge.open(&pool).await.unwrap());
+    }
+    assert_eq!(bridge.dials(), 3);
+    let Err(DialError::Network { source: Some(source), .. }) = bridge.open(&pool).await else {
+        panic!("there is no room");
+    };
+    assert!(matches!(source.downcast_ref(), Some(Refusal::TooManyStreams)), "{source}");
+    streams.pop();
+    tokio::time::sleep(SECOND).await;
+    bridge.open(&pool).await.unwrap();
+    assert_eq!(bridge.dials(), 3);
 }
 
 #[tokio::test(start_paused = true)]
