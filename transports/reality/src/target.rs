@@ -88,10 +88,24 @@ impl FlightReader {
         Ok(true)
     }
 
+    /// The bytes that came behind the flight.
+    pub(crate) fn behind(&self) -> &[u8] {
+        self.bytes.get(self.read..).unwrap_or_default()
+    }
+
     /// The ServerHello message and the lengths of the sealed records.
     pub(crate) fn finish(&self) -> (&[u8], &[usize]) {
         (&self.hello, &self.lengths)
     }
+}
+
+/// Bytes of the sealed record that these bytes begin with, header included; `None` when there is none, or not all of it.
+pub(crate) fn sealed_record(bytes: &[u8]) -> Option<usize> {
+    let &[APPLICATION_DATA, 3, 3, high, low] = bytes.first_chunk::<RECORD_HEADER_BYTES>()? else {
+        return None;
+    };
+    let length = RECORD_HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
+    (bytes.len() >= length).then_some(length)
 }
 
 /// What one class of hellos gets from a target.

@@ -11,7 +11,7 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
 };
 
-use self::finish::{Finish, finish};
+use self::finish::{Finish, finish, transmit};
 use super::{Shared, TlsStream, within};
 use crate::{
     certificate::{self, ED25519_SCHEME, Hellos},
@@ -102,7 +102,10 @@ impl Meeting {
         let mut flight = FlightReader::default();
         let answered = self.answer(&client, &mut target, &mut flight);
         let why = match within(&*shared.net, FLIGHT_TIME, answered).await {
-            Some(Ok(responder)) => return self.open(responder, target, &client).await,
+            Some(Ok(responder)) => {
+                let behind = flight.behind().to_vec();
+                return self.open(responder, target, &client, behind).await;
+            }
             Some(Err(why)) => why,
             None => "it did not send what it sent at the first look".into(),
         };
@@ -151,12 +154,15 @@ impl Meeting {
         mut responder: Responder,
         mut target: BoxStream,
         client: &Client,
+        mut said: Vec<u8>,
     ) -> Result<TlsStream<Responder>, AcceptError> {
         let shared = Arc::clone(&self.shared);
-        let mut said = Vec::new();
         let finished = finish(&mut responder, &mut self.client, &mut target, &mut said);
         match within(&*shared.net, HANDSHAKE_TIME, finished).await {
-            Some(Ok(Finish::Ours)) => {}
+            Some(Ok(Finish::Ours { said })) => {
+                drop(target);
+                self.say_after(&mut responder, client, said).await.map_err(AcceptError::Io)?;
+            }
             Some(Ok(Finish::Stranger)) | None => {
                 tracing::debug!("a connection with a good hello and no Finished is passed on to the target");
                 return Err(self.pass_on(target, &said).await);
@@ -166,8 +172,6 @@ impl Meeting {
                 return Err(AcceptError::Io(error));
             }
         }
-        drop(target);
-        self.say_after(&mut responder, client).await.map_err(AcceptError::Io)?;
         Ok(TlsStream::new(self.client, responder))
     }
 
@@ -258,15 +262,13 @@ impl Meeting {
         of(client.class).or_else(|| profiles.first().map(|(_, profile)| profile.clone()))
     }
 
-    /// Says what the target says of itself after a handshake.
-    async fn say_after(&mut self, responder: &mut Responder, client: &Client) -> io::Result<()> {
-        for length in self.profile(client).map(|profile| profile.after).unwrap_or_default() {
+    /// Says what the target says of itself after a handshake, but for the records that were imitated already.
+    async fn say_after(&mut self, responder: &mut Responder, client: &Client, said: usize) -> io::Result<()> {
+        let after = self.profile(client).map(|profile| profile.after).unwrap_or_default();
+        for length in after.into_iter().skip(said) {
             responder.imitate_record(length).map_err(io::Error::other)?;
         }
-        let mut wire = Vec::new();
-        responder.poll_transmit(&mut wire);
-        self.client.write_all(&wire).await?;
-        self.client.flush().await
+        transmit(responder, &mut self.client).await
     }
 
     async fn pass_on(self, target: BoxStream, said: &[u8]) -> AcceptError {

@@ -8,6 +8,7 @@ use commucat_transport_api::BoxStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::READ_BYTES;
+use crate::target::sealed_record;
 
 /// Bytes of the target that are held while it is not known whether the client finishes. A target that says more is heard.
 const MAX_SAID_BYTES: usize = 32 << 10;
@@ -17,11 +18,16 @@ const ALERT: u8 = 21;
 /// Whose the connection is after all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
-    Ours,
+    /// So many records of the target's were imitated already.
+    Ours {
+        said: usize,
+    },
     Stranger,
 }
 
-/// Sends our flight and waits for the client's Finished. What the target says meanwhile is added to `said`: for a stranger.
+/// Sends our flight and waits for the client's Finished. Of what the target says meanwhile and has `said` behind its flight,
+/// sealed records are imitated at once, as servers in Go send a ticket before they heard the client; the rest is kept for a
+/// stranger.
 ///
 /// # Errors
 /// One of the connections broke.
@@ -31,15 +37,13 @@ pub(super) async fn finish(
     target: &mut BoxStream,
     said: &mut Vec<u8>,
 ) -> io::Result<Finish> {
-    let mut wire = Vec::new();
-    responder.poll_transmit(&mut wire);
     // What comes with the client's Finished may end below TLS.
     responder.set_stepwise(true);
-    client.write_all(&wire).await?;
-    client.flush().await?;
-    drop(wire);
     let (mut from_client, mut from_target) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
+    let mut imitated = 0;
     loop {
+        imitated += imitate(said, responder);
+        transmit(responder, client).await?;
         tokio::select! {
             biased;
             count = client.read(&mut from_client) => {
@@ -50,7 +54,7 @@ pub(super) async fn finish(
                 }
                 let taken = responder.handle_input(bytes);
                 if taken.is_ok() && responder.is_open() {
-                    return Ok(Finish::Ours);
+                    return Ok(Finish::Ours { said: imitated });
                 }
                 target.write_all(bytes).await?;
                 target.flush().await?;
@@ -61,7 +65,7 @@ pub(super) async fn finish(
             count = target.read(&mut from_target) => {
                 let bytes = from_target.get(..count?).unwrap_or_default();
                 said.extend_from_slice(bytes);
-                // Tickets that came early are for nobody; an end, or an alert, is the site's word to whoever this is.
+                // An end, or an alert, is the site's word to whoever this is.
                 let over = bytes.is_empty() || bytes.first() == Some(&ALERT);
                 if over || said.len() > MAX_SAID_BYTES {
                     return Ok(Finish::Stranger);
@@ -69,4 +73,26 @@ pub(super) async fn finish(
             }
         }
     }
+}
+
+/// Sends what our end has to say.
+pub(super) async fn transmit(responder: &mut Responder, client: &mut BoxStream) -> io::Result<()> {
+    let mut wire = Vec::new();
+    responder.poll_transmit(&mut wire);
+    client.write_all(&wire).await?;
+    client.flush().await
+}
+
+/// Has our end say records of the same lengths as the sealed ones that `said` begins with, and takes them out: how many.
+fn imitate(said: &mut Vec<u8>, responder: &mut Responder) -> usize {
+    let mut records = 0;
+    while let Some(length) = sealed_record(said) {
+        // What cannot be imitated is kept for a stranger.
+        if responder.imitate_record(length).is_err() {
+            break;
+        }
+        said.drain(..length);
+        records += 1;
+    }
+    records
 }
