@@ -8,6 +8,7 @@ mod services;
 pub mod shadowsocks;
 mod socks;
 pub mod websocket;
+pub mod wheels;
 
 pub use bridge::RelayBridge;
 pub use services::{dns_query, dns_service, dns_service_address, echo_service, udp_echo_service};

@@ -5,12 +5,15 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpStream;
 
+/// Tests of one program begin at the same time.
+static BUILDING: Mutex<()> = Mutex::new(());
 /// Longest time until a started program listens.
 const START_WAIT: Duration = Duration::from_secs(30);
 /// Time between two looks.
@@ -28,6 +31,34 @@ pub fn need(program: &str, package: &str) -> anyhow::Result<Option<PathBuf>> {
         skip(&format!("{program} is not installed (apt-get install {package})"))?;
     }
     Ok(found)
+}
+
+/// The program of a crate of the registry, built once into the cache, which takes minutes; `None` after the line that says
+/// why it is not there.
+///
+/// # Errors
+/// It could not be built and `CI=true`, or the cache cannot be written.
+pub fn built(name: &str, version: &str) -> anyhow::Result<Option<PathBuf>> {
+    let root = cache_dir(&format!("{name}-{version}"))?;
+    let program = root.join("bin").join(name);
+    let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if program.is_file() {
+        return Ok(Some(program));
+    }
+    let objects = root.join("objects");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["install", "--locked", "--debug", "--quiet", name, "--version", version]);
+    cargo.arg("--root").arg(&root).arg("--target-dir").arg(&objects);
+    // Our own flags must not leak into somebody else's build.
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
+    let done = cargo.status().is_ok_and(|status| status.success());
+    std::fs::remove_dir_all(&objects).ok();
+    if !done {
+        skip(&format!("{name} {version} could not be built from the crate registry"))?;
+        return Ok(None);
+    }
+    Ok(Some(program))
 }
 
 /// Says that a test is skipped.

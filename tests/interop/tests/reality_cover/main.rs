@@ -3,7 +3,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod battery;
 mod browser;
+mod hellos;
+mod probes;
 mod records;
 mod targets;
 
@@ -27,9 +30,15 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn bridge(target: SocketAddr) -> RelayBridge {
+    bridge_with(target, json!({})).await
+}
+
+async fn bridge_with(target: SocketAddr, more: serde_json::Value) -> RelayBridge {
     let mut params = Reality::new().generate_server_params().unwrap();
     params["target"] = target.to_string().into();
     params["server_names"] = json!([NAME]);
+    params["carriers"] = 0.into();
+    params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     RelayBridge::start(&Reality::new(), params, vec![user("anna", 1)]).await.unwrap()
 }
 

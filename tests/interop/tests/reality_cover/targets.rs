@@ -1,12 +1,22 @@
-//! Sites that a bridge may imitate, by software that is not ours: nginx, OpenSSL's `s_server`, a Go server.
+//! Sites that a bridge may imitate, by software that is not ours: nginx, OpenSSL's `s_server`, a Go server, rustls.
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 use commucat_tests_interop::programs::{Running, cache_dir, free_address, need};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) const NAME: &str = "www.example.com";
 /// What a page of nginx and of the Go server holds.
@@ -16,13 +26,20 @@ pub(crate) const PAGE: &str = "a page of the cover site";
 pub(crate) struct Site {
     pub(crate) kind: &'static str,
     pub(crate) at: SocketAddr,
-    _running: Running,
+    _running: Option<Running>,
     _dir: tempfile::TempDir,
+}
+
+impl Site {
+    /// Whether it serves one connection after the other.
+    pub(crate) fn one_by_one(&self) -> bool {
+        self.kind == "openssl"
+    }
 }
 
 /// Every site whose software is here; each that is not was said to be skipped.
 pub(crate) async fn all() -> Vec<Site> {
-    let sites = [nginx().await, openssl().await, go().await];
+    let sites = [nginx().await, openssl().await, go().await, Some(rustls_site().await)];
     sites.into_iter().flatten().collect()
 }
 
@@ -49,7 +66,7 @@ pub(crate) async fn nginx() -> Option<Site> {
     start("nginx", command.arg("-c").arg(&file).arg("-p").arg(dir.path()), at, dir).await
 }
 
-async fn openssl() -> Option<Site> {
+pub(crate) async fn openssl() -> Option<Site> {
     let program = need("openssl", "openssl").unwrap()?;
     let (dir, at) = (certificate(), free_address().unwrap());
     let command = &mut Command::new(program);
@@ -58,12 +75,46 @@ async fn openssl() -> Option<Site> {
     start("openssl", command, at, dir).await
 }
 
-async fn go() -> Option<Site> {
+pub(crate) async fn go() -> Option<Site> {
     let (dir, at) = (certificate(), free_address().unwrap());
     let server = go_server()?;
     let command = &mut Command::new(server);
     command.arg(at.to_string()).arg(dir.path().join("cert.pem")).arg(dir.path().join("key.pem")).arg(PAGE);
     start("Go", command, at, dir).await
+}
+
+/// A task: TLS 1.3 with the hybrid group first, and one page over HTTP/1.1.
+pub(crate) async fn rustls_site() -> Site {
+    let dir = certificate();
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let chain = CertificateDer::from_pem_slice(&read("cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&read("key.pem")).unwrap();
+    let builder = ServerConfig::builder().with_no_client_auth();
+    let mut config = builder.with_single_cert(vec![chain], key).unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut tls = acceptor.accept(stream).await?;
+                let (mut heard, mut chunk) = (Vec::new(), [0; 4096]);
+                while !heard.windows(4).any(|end| end == b"\r\n\r\n") {
+                    match tls.read(&mut chunk).await? {
+                        0 => return tls.shutdown().await,
+                        count => heard.extend_from_slice(&chunk[..count]),
+                    }
+                }
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", PAGE.len());
+                tls.write_all(format!("{head}{PAGE}").as_bytes()).await?;
+                tls.shutdown().await
+            });
+        }
+    });
+    Site { kind: "rustls", at, _running: None, _dir: dir }
 }
 
 /// Builds the Go server once; it needs Go's own library alone.
@@ -93,7 +144,7 @@ async fn start(
 ) -> Option<Site> {
     let mut running = Running::start(command).unwrap();
     running.listens_at(at).await.unwrap();
-    Some(Site { kind, at, _running: running, _dir: dir })
+    Some(Site { kind, at, _running: Some(running), _dir: dir })
 }
 
 /// An RSA certificate, whose signatures all have one length, in a folder of its own.

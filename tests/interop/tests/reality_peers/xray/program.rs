@@ -1,13 +1,11 @@
 //! Xray as the Python wheel `xray-core`: a library that runs inside a Python process.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::Command,
-    sync::{Mutex, PoisonError},
-};
+use std::net::SocketAddr;
 
-use commucat_tests_interop::programs::{Running, cache_dir, free_address, need, skip};
+use commucat_tests_interop::{
+    programs::{Running, free_address},
+    wheels::{Installed, Wheel},
+};
 use serde_json::{Value, json};
 
 /// The wheel's version; the core inside is 26.10.10.
@@ -20,37 +18,20 @@ const HASHES: [&str; 3] = [
 ];
 /// Runs a configuration until the process is ended.
 const HOST: &str = "import signal, sys, xray; xray.startFromJSON(open(sys.argv[1]).read()); signal.pause()";
-
-static INSTALLING: Mutex<()> = Mutex::new(());
+const WHEEL: Wheel<'static> =
+    Wheel { name: "xray-core", version: VERSION, hashes: &HASHES, module: "xray", host: HOST };
 
 /// An Xray that can be started.
-pub(crate) struct Xray {
-    python: PathBuf,
-    packages: PathBuf,
-    configs: tempfile::TempDir,
-}
+pub(crate) struct Xray(Installed);
 
 impl Xray {
-    /// Installs the wheel into the cache when it is not there; `None` after the line that says what was skipped.
+    /// Installs the wheel when it is not there; `None` after the line that says what was skipped.
     pub(crate) fn find() -> Option<Self> {
-        let python = need("python3", "python3-venv").unwrap()?;
-        let dir = cache_dir(&format!("xray-core-{VERSION}")).unwrap();
-        let packages = dir.join("packages");
-        // Two tests of this program begin at the same time.
-        let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-        if !packages.join("xray").is_dir() && !install(&python, &dir) {
-            skip("xray-core could not be installed from the package index (apt-get install python3-venv)")
-                .unwrap();
-            return None;
-        }
-        Some(Self { python, packages, configs: tempfile::tempdir().unwrap() })
+        WHEEL.find().unwrap().map(Self)
     }
 
     fn start(&self, name: &str, config: &Value, cone: bool) -> Running {
-        let path = self.configs.path().join(format!("{name}.json"));
-        std::fs::write(&path, config.to_string()).unwrap();
-        let mut command = Command::new(&self.python);
-        command.args(["-c", HOST]).arg(path).env("PYTHONPATH", &self.packages);
+        let mut command = self.0.command(name, config).unwrap();
         if !cone {
             command.env("XRAY_CONE_DISABLED", "true");
         }
@@ -103,28 +84,4 @@ impl Xray {
         running.listens_at(proxy).await.unwrap();
         (running, proxy)
     }
-}
-
-fn install(python: &PathBuf, dir: &std::path::Path) -> bool {
-    let hashes: String = HASHES.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
-    let requirements = dir.join("requirements.txt");
-    std::fs::write(&requirements, format!("xray-core=={VERSION}{hashes}\n")).unwrap();
-    let venv = dir.join("venv");
-    let run = |command: &mut Command| command.status().is_ok_and(|status| status.success());
-    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv))
-        && run(Command::new(venv.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--require-hashes",
-                "--only-binary",
-                ":all:",
-            ])
-            .arg("--target")
-            .arg(dir.join("packages"))
-            .arg("-r")
-            .arg(&requirements))
 }

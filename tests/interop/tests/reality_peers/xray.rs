@@ -1,12 +1,7 @@
-//! Xray 26.10 on either side of our REALITY: plain VLESS and Vision, with TLS and without inside, datagrams, ML-DSA-65.
-#![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+//! Xray 26.10 on either side: plain VLESS and Vision, with TLS and without inside, datagrams, ML-DSA-65.
 
 mod ends;
-mod inner;
-mod site;
-mod tap;
-mod xray;
+mod program;
 
 use std::net::SocketAddr;
 
@@ -22,15 +17,17 @@ use tokio::{
     time::timeout,
 };
 
+use self::{
+    ends::{FromXray, ToXray},
+    program::Xray,
+};
 use crate::{
-    ends::{FromXray, PATIENCE, Setup, ToXray},
+    SOME_BYTES,
+    ends::{PATIENCE, Setup},
     inner::{Inner, bulk},
     tap::Tap,
-    xray::Xray,
 };
 
-/// Bytes of a transfer whose wire is looked at.
-const SOME_BYTES: usize = 8 << 20;
 /// Bytes of a big transfer.
 const MUCH_BYTES: usize = 256 << 20;
 
