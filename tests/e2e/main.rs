@@ -19,6 +19,7 @@ mod lab;
 mod links;
 mod probe;
 mod reality;
+mod reality_crowd;
 mod setup;
 mod support;
 mod udp;
