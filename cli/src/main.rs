@@ -16,6 +16,7 @@ mod commands {
 }
 mod exit;
 mod given;
+mod hellos;
 mod live;
 mod logging;
 mod qr;

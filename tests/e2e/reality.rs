@@ -1,6 +1,6 @@
 //! A bridge behind a site that is somebody else's: OpenSSL's server, whose visitors must not notice.
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{fs, io::Read as _, net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use crate::support::{Client, Origin, Process, closed_port, commucat, curl, run, tool};
 
@@ -143,4 +143,92 @@ fn a_bridge_whose_site_is_away_says_so_at_the_start() {
         .arg(folder.path().join("state")));
     assert_ne!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("target"), "{ended:?}");
+}
+
+/// The first record of whoever comes next.
+fn first_record(listener: &TcpListener) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut head = [0; 5];
+    stream.read_exact(&mut head).unwrap();
+    let mut body = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    stream.read_exact(&mut body).unwrap();
+    [&head[..], &body].concat()
+}
+
+#[test]
+fn a_pack_of_newer_hellos_is_made_and_signed_and_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let pack = |verb: &str| {
+        let mut command = commucat();
+        command.args(["reality", "pack", verb]);
+        command
+    };
+    let key = run(pack("key").arg(file("signing.key")));
+    assert_eq!(key.code, Some(0), "{key:?}");
+    let again = run(pack("key").arg(file("signing.key")));
+    assert_eq!(again.code, Some(2), "a key is not written over: {again:?}");
+    let template = run(pack("template").arg("chromium")).stdout;
+    // A browser without AES with 256 bits, which no JA4 of ours has.
+    let newer = template.replace("chromium-156", "chromium-199").replacen("\"1302\",", "", 1);
+    assert_ne!(newer.len(), template.len() - "\"1302\",".len() + 1);
+    fs::write(file("chromium.json"), &newer).unwrap();
+    let made =
+        run(pack("make").args(["--version", "2", "--out"]).arg(file("p.json")).arg(file("chromium.json")));
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let signed = run(pack("sign").arg(file("p.json")).arg("--key").arg(file("signing.key")));
+    assert_eq!((signed.code, signed.stdout.trim()), (Some(0), key.stdout.trim()), "{signed:?}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let link = format!(
+        "vless://b831381d-6324-4d53-ad4f-8cda48b30811@{}?security=reality&sni={NAME}&fp=chrome\
+         &pbk=CwrpK-8N4hRtW1zEczPLvyCgvtSvNFqLLkSfEb2Nr08",
+        listener.local_addr().unwrap()
+    );
+    let probe = |key: &str| {
+        let mut command = commucat();
+        command.args(["probe", "transport", &link, "--timeout", "1", "--hello-pack"]);
+        command.arg(file("p.json")).args(["--hello-pack-key", key]);
+        command
+    };
+    let heard = std::thread::spawn(move || first_record(&listener));
+    run(&mut probe(key.stdout.trim()));
+    fs::write(file("captured"), heard.join().unwrap()).unwrap();
+    let compare = |more: &[&std::ffi::OsStr]| {
+        run(commucat().args(["reality", "fingerprint", "--compare"]).arg(file("captured")).args(more))
+    };
+    let ours = compare(&["--pack".as_ref(), file("p.json").as_os_str()]);
+    assert!(ours.stdout.contains("is one of chromium-199"), "{ours:?}");
+    assert!(compare(&[]).stdout.contains("none of ours"));
+
+    // `probe` has a code of its own for bad arguments.
+    let stranger = run(&mut probe("CwrpK-8N4hRtW1zEczPLvyCgvtSvNFqLLkSfEb2Nr08"));
+    assert!(stranger.code == Some(64) && stranger.stderr.contains("signature"), "{stranger:?}");
+    fs::write(file("p.json"), fs::read_to_string(file("p.json")).unwrap().replace("199", "200")).unwrap();
+    let changed = run(&mut probe(key.stdout.trim()));
+    assert!(changed.code == Some(64) && changed.stderr.contains("signature"), "{changed:?}");
+}
+
+/// Mistakes in the parameters are found in the file, before anything starts.
+#[test]
+fn mistakes_in_the_parameters_are_pointed_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = run(commucat().args(["reality", "keys", "--json"]));
+    let keys: serde_json::Value = serde_json::from_str(&keys.stdout).unwrap();
+    let params = toml::to_string(&keys["server"]).unwrap();
+    for (mistake, key) in [
+        ("target_dials = { per_second = 0 }", "target_dials.per_second"),
+        ("fallback_limit = { down = { bytes_per_second = 1 } }", "fallback_limit.down.bytes_per_second"),
+        ("spider = \"news\"", "spider"),
+        ("hello_pack = \"/nowhere\"", "hello_pack_key"),
+    ] {
+        let file = folder.path().join("bridge.toml");
+        let head =
+            "[[endpoints]]\ntransport = \"reality\"\nlisten = \"127.0.0.1:0\"\npublic = \"127.0.0.1:1\"";
+        fs::write(&file, format!("{head}\n[endpoints.params]\n{mistake}\n{params}")).unwrap();
+        let checked = run(commucat().args(["serve", "--check", "--config"]).arg(&file));
+        assert_eq!(checked.code, Some(2), "{checked:?}");
+        assert!(checked.stderr.contains(&format!("params.{key}")), "{key}: {checked:?}");
+        assert!(checked.stderr.contains("bridge.toml:"), "{checked:?}");
+    }
 }

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use commucat_bundle::Bundle;
 use commucat_client::{Credentials, DEFAULT_LISTEN, DEFAULT_MAX_CONNECTIONS, Forward, Options, Runtime};
 use commucat_net::{SystemNet, SystemNetOptions};
 use commucat_proto::link::Link;
@@ -11,6 +10,7 @@ use commucat_proto::link::Link;
 use crate::{
     exit::{Exit, OrExit as _, usage},
     given,
+    hellos::HelloArgs,
     live::{self, Report},
     running,
     terminal::{Style, Styled, note, say_json},
@@ -66,11 +66,14 @@ pub(crate) struct ConnectArgs {
     /// JSON lines on standard output, for programs
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    hellos: HelloArgs,
 }
 
 pub(crate) async fn run(args: ConnectArgs) -> anyhow::Result<()> {
     running::raise_descriptor_limit();
-    let bundle = Bundle::standard();
+    let bundle = args.hellos.bundle()?;
     let link = only(given::link(&bundle, &args.link)?, &args.only)?;
     let options = options(&args)?;
     let report = Report::choose(args.json);

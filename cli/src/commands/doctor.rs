@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use commucat_bundle::Bundle;
 use commucat_client::{
     doctor::{self, ControlTarget, DoctorOptions, EndpointReport, Report},
     endpoints,
@@ -14,6 +13,7 @@ use super::connect;
 use crate::{
     exit::{Exit, OrExit as _},
     given,
+    hellos::HelloArgs,
     terminal::{Style, Styled, note, say, say_json},
 };
 
@@ -43,10 +43,13 @@ pub(crate) struct DoctorArgs {
     /// Everything that was measured, as one JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    hellos: HelloArgs,
 }
 
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<Exit> {
-    let bundle = Bundle::standard();
+    let bundle = args.hellos.bundle()?;
     let link = connect::only(given::link(&bundle, &args.link)?, &args.only)?;
     let endpoints = endpoints(&bundle, &link).or_usage("ask whoever runs the bridge for the link again")?;
     let mut options = DoctorOptions { budget: Duration::from_secs(args.timeout), ..DoctorOptions::default() };

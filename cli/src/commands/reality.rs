@@ -1,7 +1,8 @@
-//! `commucat reality`: what an operator of REALITY needs beside the bridge: keys, a site, a look at our hellos.
+//! `commucat reality`: what an operator of REALITY needs beside the bridge: keys, a site, our hellos and newer ones.
 
 mod fingerprint;
 mod keys;
+mod pack;
 
 use commucat_measure::{Consent, DestConfig, Risk};
 
@@ -19,6 +20,7 @@ enum RealityCommand {
     Keys(keys::KeysArgs),
     CheckTarget(CheckTargetArgs),
     Fingerprint(fingerprint::FingerprintArgs),
+    Pack(pack::PackArgs),
 }
 
 /// See whether sites are fit to be imitated
@@ -37,6 +39,7 @@ pub(crate) async fn run(args: RealityArgs) -> anyhow::Result<Exit> {
     match args.command {
         RealityCommand::Keys(args) => keys::run(&args),
         RealityCommand::Fingerprint(args) => fingerprint::run(&args),
+        RealityCommand::Pack(args) => pack::run(args),
         RealityCommand::CheckTarget(args) => {
             // Naming a site here is the consent to look at it.
             let mut config = DestConfig::default();

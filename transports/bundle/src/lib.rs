@@ -13,7 +13,7 @@ mod carried;
 mod documents;
 mod via_net;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use commucat_transport_api::{
     Client, ConfigError, ConfigProblem, Descriptor, Registry, Secret, Server, Spec, TransportId, UserTable,
@@ -33,12 +33,33 @@ pub struct Bundle {
 impl Bundle {
     /// Every transport that this build contains.
     pub fn standard() -> Self {
+        Self::with(
+            #[cfg(feature = "reality")]
+            commucat_reality::Reality::new(),
+        )
+    }
+
+    /// The same, with hellos of browsers from a pack that this key signed (`commucat reality pack`).
+    ///
+    /// # Errors
+    /// What is wrong with the pack or the key; [`ConfigProblem::NotBuilt`] where no transport of this build has hellos.
+    pub fn with_hello_pack(pack: &Path, key: &str) -> Result<Self, ConfigError> {
+        #[cfg(feature = "reality")]
+        return Ok(Self::with(commucat_reality::Reality::new().with_hello_pack(pack, key)?));
+        #[cfg(not(feature = "reality"))]
+        {
+            let _ = (pack, key);
+            Err(ConfigError::new(Some("hello_pack"), ConfigProblem::NotBuilt))
+        }
+    }
+
+    fn with(#[cfg(feature = "reality")] reality: commucat_reality::Reality) -> Self {
         let mut registry = Registry::default();
         let add = |added: Result<(), ConfigError>| {
             debug_assert!(added.is_ok(), "the transports of this crate have different ids");
         };
         #[cfg(feature = "reality")]
-        add(registry.register(commucat_reality::Reality::new()));
+        add(registry.register(reality));
         #[cfg(feature = "shadowsocks")]
         add(registry.register(commucat_shadowsocks::Shadowsocks::new()));
         #[cfg(feature = "websocket")]

@@ -50,6 +50,9 @@ pub use hello::{SESSION_ID_AT, SESSION_ID_BYTES, SessionId, Unsealed};
 pub use link::{Content, MAX_RECORD_BYTES, Opened, Sealed, sealed_bytes};
 pub use random::{NoRandomness, Random};
 pub use responder::{Flight, MAX_FLIGHT_RECORDS, Responder, TargetHello};
-pub use template::{Bytes, Code, Extension, Order, Pack, PackError, Template, TemplateError, U16};
+pub use template::{
+    BUILT_IN_VERSION, Bytes, Code, Extension, Hellos, MAX_PACK_BYTES, Order, Pack, PackError, Template,
+    TemplateError, U16,
+};
 pub use ticket::Ticket;
 pub use verify::{CertificateVerifier, Presented, Trust, WebPki};

@@ -3,6 +3,7 @@
 //! A template is JSON (see `templates/`). Numbers are hexadecimal strings, as RFCs and captures write them; `"grease"`
 //! stands for a value drawn anew for each connection.
 
+mod hellos;
 mod hex;
 mod pack;
 mod validate;
@@ -10,8 +11,9 @@ mod validate;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    hellos::{BUILT_IN_VERSION, Hellos},
     hex::{Bytes, Code, U16},
-    pack::{Pack, PackError},
+    pack::{MAX_PACK_BYTES, Pack, PackError},
     validate::TemplateError,
 };
 

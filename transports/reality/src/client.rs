@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::{
     auth::{AuthKey, Claim, SHORT_ID_BYTES, VERSION},
     config::ClientConfig,
+    hellos::Browsers,
     link, probe, spider, target,
     tls::{ClientEngine, TlsStream},
     verify::{BridgeVerifier, NotTheBridge},
@@ -88,8 +89,8 @@ impl<'a> Progress<'a> {
 }
 
 impl RealityClient {
-    pub(crate) fn new(spec: &Spec) -> Result<Self, ConfigError> {
-        let config = ClientConfig::from_spec(spec)?;
+    pub(crate) fn new(spec: &Spec, browsers: &Browsers) -> Result<Self, ConfigError> {
+        let config = ClientConfig::from_spec(spec, browsers)?;
         if spec.endpoint.port == 0 {
             return Err(ConfigError::new(Some("endpoint"), ConfigProblem::BadValue));
         }

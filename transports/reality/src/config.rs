@@ -9,5 +9,5 @@ pub(crate) use self::{
     client::{ClientConfig, ClientFields, Fingerprint},
     fallback::{ByteLimit, DialLimits, FallbackLimit},
     server::{ServerConfig, generate_server_params},
-    text::{bad, encode_key, render_uuid},
+    text::{bad, decode_key, encode_key, render_uuid},
 };

@@ -76,5 +76,5 @@ fn config() -> Option<ServerConfig> {
         "private_key": "WLTZYAAgODIEQ3dDmMtIC0lOo0Ib4rdK1QRzVNUCrXo",
     });
     let spec = Spec::new(crate::ID, "192.0.2.2:443".parse().ok()?, params).ok()?;
-    ServerConfig::from_spec(&spec).ok()
+    ServerConfig::from_spec(&spec, &crate::hellos::Browsers::default()).ok()
 }

@@ -182,7 +182,7 @@ mod tests {
             json!({ "target": "192.0.2.1:443", "server_names": [NAME], "min_client_version": "26.3.27" });
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let spec = Spec::new(crate::ID, "127.0.0.1:0".parse().unwrap(), params).unwrap();
-        ServerConfig::from_spec(&spec).unwrap()
+        ServerConfig::from_spec(&spec, &crate::hellos::Browsers::default()).unwrap()
     }
 
     fn public(key: &PrivateKey) -> [u8; 32] {

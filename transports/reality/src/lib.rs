@@ -23,13 +23,15 @@
 //! # Parameters
 //!
 //! Server: `{"target", "server_names", "private_key", "short_ids", "max_time_diff_s"?, "min_client_version"?,
-//! "mldsa65_seed"?, "fingerprint"?, "flow"?, "carriers"?, "spider"?, "target_dials"?,
-//! "fallback_limit"?}`. `flow` is what our own clients are told to use, `""` or `"xtls-rprx-vision"`; every user may use either. `carriers` is how many connections they are told to share, 0 to 3.
-//! `target` is `host:port` of a site with TLS 1.3 that is not behind the same censor; it is asked when the bridge starts,
-//! and a site that cannot be imitated is an error then.
+//! "mldsa65_seed"?, "fingerprint"?, "flow"?, "carriers"?, "spider"?, "target_dials"?, "fallback_limit"?, "hello_pack"?,
+//! "hello_pack_key"?}`. `flow` is what our own clients are told to use, `""` or `"xtls-rprx-vision"`; every user may use
+//! either. `carriers` is how many connections they are told to share, 0 to 3. `target` is `host:port` of a site with TLS
+//! 1.3 that is not behind the same censor; it is asked when the bridge starts, and a site that cannot be imitated is an
+//! error then.
 //!
 //! Client: `{"server_name", "public_key", "short_id", "user", "fingerprint"?, "mldsa65_verify"?, "flow"?,
-//! "carriers"?, "spider"?}`. `user` is a UUID. Without `carriers` each stream has a connection of its own, as with bridges of others.
+//! "carriers"?, "spider"?}`. `user` is a UUID. Without `carriers` each stream has a connection of its own, as with bridges of
+//! others.
 //!
 //! # Datagrams
 //!
@@ -53,6 +55,7 @@ mod config;
 mod cover;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hellos;
 mod judge;
 mod link;
 mod probe;
@@ -80,16 +83,30 @@ pub const ID: TransportId = TransportId::from_static("reality");
 #[derive(Clone, Debug)]
 pub struct Reality {
     descriptor: Descriptor,
+    browsers: hellos::Browsers,
 }
 
 impl Reality {
     /// The transport.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         let summary = "a browser's visit to a well-known site; strangers get the site itself";
         let channels = ChannelKinds { datagram: true, ..ChannelKinds::STREAM };
         let descriptor = Descriptor::new(ID, summary, channels, Roles::Both, Addressing::Proxy);
         // Which site is imitated is the operator's choice.
-        Self { descriptor: descriptor.with_schemes(&[link::SCHEME]).for_operators() }
+        Self {
+            descriptor: descriptor.with_schemes(&[link::SCHEME]).for_operators(),
+            browsers: hellos::Browsers::default(),
+        }
+    }
+
+    /// The same with the hellos of a pack (`commucat reality pack`), whose signature stands beside it in a file whose name
+    /// ends in `.sig` and is of this Ed25519 key, in base64url.
+    ///
+    /// # Errors
+    /// The pack cannot be read, is not signed by that key, or is not newer than what is built in.
+    pub fn with_hello_pack(mut self, pack: &std::path::Path, key: &str) -> Result<Self, ConfigError> {
+        self.browsers = hellos::Browsers::read(pack, key)?;
+        Ok(self)
     }
 }
 
@@ -109,7 +126,7 @@ impl PluggableTransport for Reality {
     }
 
     fn client(&self, spec: &Spec) -> Result<Arc<dyn Client>, ConfigError> {
-        let client = client::RealityClient::new(spec)?;
+        let client = client::RealityClient::new(spec, &self.browsers)?;
         let carriers = usize::from(client.config.carriers);
         if carriers == 0 {
             return Ok(Arc::new(client));
@@ -120,7 +137,7 @@ impl PluggableTransport for Reality {
     }
 
     fn server(&self, spec: &Spec, users: &Arc<UserTable>) -> Result<Arc<dyn Server>, ConfigError> {
-        Ok(Arc::new(server::RealityServer::new(spec, users)?))
+        Ok(Arc::new(server::RealityServer::new(spec, users, &self.browsers)?))
     }
 
     fn generate_server_params(&self) -> Result<serde_json::Value, ConfigError> {

@@ -6,6 +6,7 @@ use url::{Url, form_urlencoded};
 use crate::{
     ID,
     config::{ClientConfig, ClientFields, Fingerprint, encode_key, render_uuid},
+    hellos::Browsers,
     vless::Flow,
 };
 
@@ -53,7 +54,7 @@ pub(crate) fn parse(link: &str) -> Result<Spec, ConfigError> {
     };
     let spec = Spec::new(ID, endpoint, params.params())?;
     // Whatever is wrong with a key is said now, not at the first dial.
-    ClientConfig::from_spec(&spec)?;
+    ClientConfig::from_spec(&spec, &Browsers::default())?;
     Ok(spec)
 }
 

@@ -26,6 +26,7 @@ use crate::{
     certificate::{CERTIFICATE_BYTES, ML_DSA_CERTIFICATE_BYTES},
     config::ServerConfig,
     cover,
+    hellos::Browsers,
     replay::ReplayCache,
     target::{
         self, Class, Profile, TargetError,
@@ -72,8 +73,8 @@ struct Shared {
 }
 
 impl RealityServer {
-    pub(crate) fn new(spec: &Spec, users: &Arc<UserTable>) -> Result<Self, ConfigError> {
-        let config = Arc::new(ServerConfig::from_spec(spec)?);
+    pub(crate) fn new(spec: &Spec, users: &Arc<UserTable>, browsers: &Browsers) -> Result<Self, ConfigError> {
+        let config = Arc::new(ServerConfig::from_spec(spec, browsers)?);
         Ok(Self { config, users: Arc::clone(users), listen: spec.endpoint.clone() })
     }
 
@@ -118,7 +119,7 @@ async fn learn(config: &ServerConfig, net: &Arc<dyn Net>) -> Result<Vec<(Class, 
     let name = config.server_names.first().map_or("", String::as_str);
     let ml_dsa = config.ml_dsa_65.is_some();
     let certificate = if ml_dsa { ML_DSA_CERTIFICATE_BYTES } else { CERTIFICATE_BYTES };
-    let look = |class| Box::pin(target::learn(&**net, &config.target, name, class));
+    let look = |class| Box::pin(target::learn(&**net, &config.target, name, class, &config.browsers));
     let [none, http1, http2] = Class::ALL;
     let (of_none, of_http1, of_http2) = tokio::join!(look(none), look(http1), look(http2));
     let (mut learnt, mut failed) = (Vec::new(), TargetError::Silent);

@@ -14,7 +14,7 @@ use commucat_mimic::{
 use commucat_transport_api::{BoxStream, HostPort, Net};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::verify::Anybody;
+use crate::{config::Fingerprint, hellos::Browsers, verify::Anybody};
 
 /// Bytes of a target's flight.
 const MAX_FLIGHT_BYTES: usize = 64 << 10;
@@ -156,8 +156,8 @@ impl Class {
         }
     }
 
-    fn template(self) -> Result<Template, TargetError> {
-        let template = Template::chromium_156().map_err(commucat_mimic::Error::from)?;
+    fn template(self, browsers: &Browsers) -> Result<Template, TargetError> {
+        let template = browsers.of(Fingerprint::Chromium).map_err(commucat_mimic::Error::from)?;
         Ok(match self {
             Self::NoAlpn => template.without_alpn(),
             other => template.with_alpn(other.alpn()),
@@ -171,15 +171,22 @@ pub(crate) async fn learn(
     target: &HostPort,
     name: &str,
     class: Class,
+    browsers: &Browsers,
 ) -> Result<Profile, TargetError> {
     let deadline = net.now() + LEARN_TIME;
-    let look = Box::pin(look(net, target, name, class));
+    let look = Box::pin(look(net, target, name, class, browsers));
     within(net, deadline, look).await.ok_or(TargetError::Silent)?
 }
 
-async fn look(net: &dyn Net, target: &HostPort, name: &str, class: Class) -> Result<Profile, TargetError> {
+async fn look(
+    net: &dyn Net,
+    target: &HostPort,
+    name: &str,
+    class: Class,
+    browsers: &Browsers,
+) -> Result<Profile, TargetError> {
     let mut io = net.connect_stream(target).await.map_err(TargetError::Unreachable)?;
-    let options = ClientOptions::new(class.template()?, Some(name), std::sync::Arc::new(Anybody));
+    let options = ClientOptions::new(class.template(browsers)?, Some(name), std::sync::Arc::new(Anybody));
     let mut random = |bytes: &mut [u8]| net.fill_random(bytes).map_err(|_error| NoRandomness);
     let mut client = Client::new(options, net.unix_time(), &mut random)?;
     let mut profile = Profile::default();

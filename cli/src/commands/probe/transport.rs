@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use commucat_bundle::Bundle;
 use commucat_measure::{TransportConfig, TransportReport, transport};
 use commucat_net::SystemNet;
 use commucat_transport_api::{HostPort, Net, Secret};
@@ -11,6 +10,7 @@ use crate::{
     commands::connect,
     exit::{Exit, OrExit as _},
     given,
+    hellos::HelloArgs,
     terminal::{note, say, say_json},
 };
 
@@ -44,10 +44,13 @@ pub(super) struct TransportArgs {
     /// One JSON line an endpoint
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    hellos: HelloArgs,
 }
 
 pub(super) async fn run(args: TransportArgs) -> anyhow::Result<Exit> {
-    let bundle = Bundle::standard();
+    let bundle = args.hellos.bundle()?;
     let link = connect::only(given::link(&bundle, &args.link)?, &args.only)?;
     let net: Arc<dyn Net> = SystemNet::new();
     let mut failed = false;

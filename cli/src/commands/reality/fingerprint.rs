@@ -4,13 +4,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use commucat_dissect::tls::{ClientHello, Defragment, Transport, client_hello, is_grease};
-use commucat_mimic::{Client, ClientOptions, NoRandomness, Template, WebPki};
+use commucat_mimic::{Client, ClientOptions, Hellos, NoRandomness, Template, WebPki};
 use commucat_net::SystemNet;
 use commucat_transport_api::Net as _;
 use serde::Serialize;
 
+use super::pack;
 use crate::{
-    exit::{Exit, usage},
+    exit::{Exit, OrExit as _, usage},
     terminal::{say, say_json},
 };
 
@@ -24,6 +25,10 @@ pub(super) struct FingerprintArgs {
     /// The first TLS record of a browser, as it was received, to compare with
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+
+    /// The hellos of this pack instead of those that are built in; its signature is not looked at
+    #[arg(long, value_name = "FILE")]
+    pack: Option<PathBuf>,
 
     /// As JSON
     #[arg(long)]
@@ -41,7 +46,11 @@ struct Shown {
 
 pub(super) fn run(args: &FingerprintArgs) -> anyhow::Result<Exit> {
     let mut all = Vec::new();
-    for template in [Template::chromium_156()?, Template::firefox_153()?] {
+    let hellos = match &args.pack {
+        None => Hellos::built_in()?,
+        Some(file) => Hellos::of_pack(&pack::read(file)?).or_exit(Exit::Usage)?,
+    };
+    for template in [hellos.chromium().clone(), hellos.firefox().clone()] {
         let name = template.name.clone();
         all.push((shown(&name, &ours(template, &args.name)?), name));
     }

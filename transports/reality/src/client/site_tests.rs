@@ -15,7 +15,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::oneshot};
 use tokio_rustls::TlsAcceptor;
 
 use super::RealityClient;
-use crate::verify::NotTheBridge;
+use crate::{hellos::Browsers, verify::NotTheBridge};
 
 const NAME: &str = "www.example.com";
 
@@ -47,7 +47,7 @@ async fn meet(alpn: &str) -> (DialError, Vec<u8>) {
         "user": "b831381d-6324-4d53-ad4f-8cda48b30811",
     });
     let spec = Spec::new(crate::ID, listener.local_addr().unwrap().into(), params).unwrap();
-    let mut client = RealityClient::new(&spec).unwrap();
+    let mut client = RealityClient::new(&spec, &Browsers::default()).unwrap();
     client.site = Arc::new(WebPki::new(roots.roots));
     let (told, read) = oneshot::channel();
     tokio::spawn(async move {

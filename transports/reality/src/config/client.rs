@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::text::{bad, decode_key, parse_short_id, parse_uuid};
 use crate::{
     auth::SHORT_ID_BYTES,
+    hellos::Browsers,
     spider::Plan,
     vless::{Flow, UUID_BYTES},
 };
@@ -34,15 +35,6 @@ impl Fingerprint {
             Self::Chromium => "chrome",
             Self::Firefox => "firefox",
         }
-    }
-
-    fn template(self) -> Result<Template, ConfigError> {
-        let template = match self {
-            Self::Chromium => Template::chromium_156(),
-            Self::Firefox => Template::firefox_153(),
-        };
-        template
-            .map_err(|error| ConfigError::with_source(Some("fingerprint"), ConfigProblem::BadValue, error))
     }
 }
 
@@ -87,12 +79,15 @@ pub(crate) struct ClientConfig {
 }
 
 impl ClientConfig {
-    pub(crate) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+    pub(crate) fn from_spec(spec: &Spec, browsers: &Browsers) -> Result<Self, ConfigError> {
         let form: ClientForm = spec.params()?;
         match Host::parse(&form.server_name) {
             Ok(Host::Name(_)) => {}
             _ => return Err(bad("server_name", "a host name is expected")),
         }
+        let template = browsers
+            .of(form.fingerprint)
+            .map_err(|error| ConfigError::with_source(Some("fingerprint"), ConfigProblem::BadValue, error))?;
         let ml_dsa_65 = form
             .mldsa65_verify
             .as_deref()
@@ -103,7 +98,7 @@ impl ClientConfig {
             short_id: parse_short_id(&form.short_id)?,
             user: Secret::new(parse_uuid(form.user.expose())?),
             fingerprint: form.fingerprint,
-            template: form.fingerprint.template()?,
+            template,
             spider: Plan::parse(&form.spider)?,
             server_name: form.server_name,
             carriers: check_carriers(form.carriers, form.flow)?,

@@ -1,6 +1,6 @@
 //! The listening end.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use aws_lc_rs::{
     agreement::{PrivateKey, X25519},
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     auth::SHORT_ID_BYTES,
+    hellos::Browsers,
     spider::Plan,
     vless::{self, Flow},
 };
@@ -46,6 +47,11 @@ struct ServerForm {
     /// What our own clients are told to visit of the site when that answers them.
     #[serde(default)]
     spider: String,
+    /// Templates of the hello that looks at the target, and whose signature they have.
+    #[serde(default)]
+    hello_pack: Option<PathBuf>,
+    #[serde(default)]
+    hello_pack_key: Option<String>,
     #[serde(default)]
     target_dials: DialLimits,
     #[serde(default)]
@@ -72,6 +78,7 @@ pub(crate) struct ServerConfig {
     pub(crate) min_version: [u8; 3],
     pub(crate) ml_dsa_65: Option<PqdsaKeyPair>,
     spider: Plan,
+    pub(crate) browsers: Browsers,
     pub(crate) dials: DialLimits,
     pub(crate) fallback_limit: FallbackLimit,
     public_key: String,
@@ -82,7 +89,7 @@ pub(crate) struct ServerConfig {
 }
 
 impl ServerConfig {
-    pub(crate) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+    pub(crate) fn from_spec(spec: &Spec, browsers: &Browsers) -> Result<Self, ConfigError> {
         let form: ServerForm = spec.params()?;
         let private = Secret::new(decode_key::<32>("private_key", form.private_key.expose())?);
         let private_key = PrivateKey::from_private_key(&X25519, private.expose())
@@ -112,6 +119,14 @@ impl ServerConfig {
             max_time_diff: Duration::from_secs(seconds.into()),
             min_version: form.min_client_version.as_deref().map_or(Ok([0; 3]), parse_version)?,
             ml_dsa_65: form.mldsa65_seed.map(|seed| ml_dsa_65(&seed)).transpose()?,
+            browsers: match (&form.hello_pack, &form.hello_pack_key) {
+                (Some(pack), Some(key)) => Browsers::read(pack, key)?,
+                (None, None) => browsers.clone(),
+                (Some(_), None) => {
+                    return Err(bad("hello_pack_key", "the key that signed the pack is missing"));
+                }
+                (None, Some(_)) => return Err(bad("hello_pack", "the pack that this key signed is missing")),
+            },
             spider: Plan::parse(&form.spider)?,
             dials: form.target_dials.checked()?,
             fallback_limit: form.fallback_limit.checked()?,

@@ -2,12 +2,17 @@
 
 use std::io::Read;
 
+use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
+use ruzstd::decoding::StreamingDecoder;
+
 /// Bytes of a page that are kept, as they come.
 const MAX_PAGE_BYTES: usize = 256 << 10;
 /// Bytes of it that are looked at, once they are no longer compressed.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// Bytes that brotli works on at once.
 const BROTLI_BUFFER_BYTES: usize = 4096;
+/// Longest window of zstd, in bytes: what RFC 8878 §3.1.1.1.2 recommends to support. Brotli's is 16 MiB (RFC 7932 §9.1).
+const ZSTD_WINDOW_BYTES: u64 = 8 << 20;
 /// Longest path that is followed.
 const MAX_PATH_BYTES: usize = 512;
 /// Pages of a site that are known at once.
@@ -49,7 +54,7 @@ impl Page {
         match bytes {
             [0x1f, 0x8b, ..] => read(flate2::read::GzDecoder::new(bytes), &mut text),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                if let Ok(decoder) = ruzstd::decoding::StreamingDecoder::new(bytes) {
+                if let Ok(decoder) = StreamingDecoder::new_with_max_window_size(bytes, ZSTD_WINDOW_BYTES) {
                     read(decoder, &mut text);
                 }
             }
@@ -57,7 +62,12 @@ impl Page {
                 read(flate2::read::ZlibDecoder::new(bytes), &mut text);
             }
             _ if is_markup(bytes) => text.extend_from_slice(bytes),
-            _ => read(brotli_decompressor::Decompressor::new(bytes, BROTLI_BUFFER_BYTES), &mut text),
+            _ => {
+                let mut decoder = Decompressor::new(bytes, BROTLI_BUFFER_BYTES);
+                // Without the windows of up to 1 GiB that are an extension of the format.
+                decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
+                read(decoder, &mut text);
+            }
         }
         text
     }
