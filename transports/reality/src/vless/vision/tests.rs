@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use commucat_net::SystemNet;
-use commucat_transport_api::Net;
+use commucat_transport_api::{Layered, Net, reader_below, writer_below};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -214,5 +214,48 @@ fn an_end_inside_a_block_is_an_error() {
         let mut stream = VisionStream::dialled(tls, Vec::new(), USER, &net());
         let error = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    });
+}
+
+/// What a relay may go past is what was left behind: not before all of it was read, and never while blocks come.
+#[test]
+fn a_direction_is_below_once_everything_else_was_read() {
+    run(async {
+        let (client, mut bridge) = pair();
+        let (wire, _sealed, expected) = answer(&mut bridge, Command::Direct, b"behind");
+        let (blocks, below) = wire.split_at(wire.len() - 20);
+        let (carrier, _) = Portions::new([blocks.to_vec(), below.to_vec()], usize::MAX);
+        let tls = TlsStream::new(Box::new(carrier), ClientEngine::new(client));
+        let mut stream = Layered::boxed(VisionStream::dialled(tls, b"request".to_vec(), USER, &net()));
+        let mut heard = Vec::new();
+        while heard.len() < expected.len() - 20 {
+            assert!(reader_below::<Portions>(&mut stream).is_none(), "{} bytes still wait", heard.len());
+            let mut chunk = [0; 17];
+            let count = stream.read(&mut chunk).await.unwrap();
+            heard.extend_from_slice(&chunk[..count]);
+        }
+        let carrier = reader_below::<Portions>(&mut stream).expect("nothing waits any more");
+        carrier.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, expected);
+        assert!(writer_below::<Portions>(&mut stream).is_none(), "the other direction has said nothing");
+    });
+}
+
+#[test]
+fn a_writer_is_below_once_its_last_block_has_left() {
+    run(async {
+        let (client, _bridge) = pair();
+        let (near, mut far) = tokio::io::duplex(100);
+        let tls = TlsStream::new(Box::new(near), ClientEngine::new(client));
+        let mut up = VisionStream::dialled(tls, Vec::new(), USER, &net());
+        up.detector_mut().observe(super::detector::Direction::In, &hello_of_server());
+        let mut up = Layered::boxed(up);
+        up.write_all(&inner(2, 100)).await.unwrap();
+        // The block waits for the carrier, which is narrow.
+        assert!(writer_below::<tokio::io::DuplexStream>(&mut up).is_none());
+        let draining = tokio::spawn(async move { while far.read(&mut [0; 1000]).await.is_ok() {} });
+        up.flush().await.unwrap();
+        assert!(writer_below::<tokio::io::DuplexStream>(&mut up).is_some());
+        draining.abort();
     });
 }
