@@ -7,6 +7,7 @@ mod hostile;
 mod links;
 mod place;
 mod renewal;
+mod stalled;
 mod suite;
 mod support;
 mod visitors;
