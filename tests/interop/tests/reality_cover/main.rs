@@ -1,7 +1,14 @@
 //! A REALITY bridge in front of sites of other people's software: ours are indistinguishable from a visit there, strangers
 //! are on a visit there.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests, which tell the times that they took"
+)]
 
 mod battery;
 mod browser;
