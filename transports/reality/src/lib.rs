@@ -36,8 +36,9 @@
 //! # Datagrams
 //!
 //! As XUDP both ways: frames of mux.cool, session 0, each with its peer. The server takes VLESS UDP as well, whose
-//! datagrams have one peer. The longest datagram that is sent has 8,192 bytes, as Xray takes no longer ones. An
-//! association ends with its stream: the id under which Xray would let it live on is passed over.
+//! datagrams have one peer. The longest datagram that is sent has 8,192 bytes, as Xray takes no longer ones. A client of
+//! XUDP may give its association an id; when its stream breaks and it comes back within a minute, it finds the association
+//! as it was. Our own client gives none: each dial of it is another association.
 //!
 //! # Links
 //!

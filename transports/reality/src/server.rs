@@ -35,8 +35,8 @@ use crate::{
     tls::TlsStream,
     users::Users,
     vless::{
-        Command, Flow, MAX_REQUEST_BYTES, Request, datagrams::VlessDatagrams, stream::VlessStream,
-        vision::stream::VisionStream,
+        Command, Flow, MAX_REQUEST_BYTES, Request, datagrams::VlessDatagrams, resume::Associations,
+        stream::VlessStream, vision::stream::VisionStream, without_route,
     },
 };
 
@@ -68,6 +68,7 @@ struct Shared {
     looked: Mutex<Option<Instant>>,
     replays: ReplayCache,
     dials: Arc<Dials>,
+    associations: Arc<Associations>,
     handshakes: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
 }
@@ -107,6 +108,7 @@ impl RealityServer {
             looked: Mutex::new(None),
             replays: ReplayCache::new(self.config.max_time_diff),
             dials,
+            associations: Associations::new(Arc::clone(&cx.net)),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             strangers: Arc::new(Semaphore::new(cover::MAX_STRANGERS)),
         });
@@ -241,7 +243,7 @@ async fn accept(mut stream: TlsStream<Responder>, shared: &Shared) -> Result<Acc
     if shared.users.is_full() {
         return Err(AcceptError::Limit("channels of the bridge"));
     }
-    let (channel, target) = open(stream, request, bytes, &shared.net).map_err(AcceptError::Io)?;
+    let (channel, target) = open(stream, request, bytes, shared).map_err(AcceptError::Io)?;
     Ok(Accepted::new(channel, target).with_user(Some(user)))
 }
 
@@ -250,19 +252,20 @@ fn open(
     stream: TlsStream<Responder>,
     request: Request,
     ahead: Vec<u8>,
-    net: &Arc<dyn Net>,
+    shared: &Shared,
 ) -> io::Result<(Channel, Target)> {
     let flow = Flow::of(&request.flow).ok_or(io::ErrorKind::Unsupported)?;
     let stream: BoxStream = match flow {
         Flow::Plain => Box::new(VlessStream::accepted(Box::new(stream), ahead)),
         Flow::Vision | Flow::VisionUdp443 => {
-            Layered::boxed(VisionStream::accepted(stream, &ahead, request.user, net)?)
+            Layered::boxed(VisionStream::accepted(stream, &ahead, request.user, &shared.net)?)
         }
     };
     match (request.command, request.address) {
         (Command::Tcp, Some(address)) => Ok((Channel::Stream(stream), Target::from_address(address))),
         (Command::Mux, _) => {
-            Ok((Channel::Datagrams(Box::new(VlessDatagrams::xudp(stream, false))), Target::Datagrams))
+            let place = shared.associations.place(without_route(request.user));
+            Ok((Channel::Datagrams(Box::new(VlessDatagrams::accepted(stream, place))), Target::Datagrams))
         }
         // Vision has no framing of its own for datagrams.
         (Command::Udp, Some(peer)) if flow == Flow::Plain => {

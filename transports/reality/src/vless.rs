@@ -1,6 +1,7 @@
 //! VLESS: the request that stands at the head of a stream, and the answer's head. No cryptography of its own.
 
 pub(crate) mod datagrams;
+pub(crate) mod resume;
 pub(crate) mod stream;
 pub(crate) mod vision;
 pub(crate) mod xudp;

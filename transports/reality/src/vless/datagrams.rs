@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::{
     RequestError,
+    resume::{Handover, Place},
     xudp::{self, Frame},
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct VlessDatagrams {
     outgoing: Vec<u8>,
     sent: usize,
     ended: bool,
+    /// Where the association goes on that an id of this one's client belongs to.
+    place: Option<Place>,
 }
 
 impl VlessDatagrams {
@@ -59,8 +62,24 @@ impl VlessDatagrams {
         Self::new(io, Framing::Fixed(peer))
     }
 
+    /// The accepting end of XUDP, whose client may come back over another stream.
+    pub(crate) fn accepted(io: BoxStream, place: Place) -> Self {
+        let mut channel = Self::xudp(io, false);
+        channel.place = Some(place);
+        channel
+    }
+
     const fn new(io: BoxStream, framing: Framing) -> Self {
-        Self { io, framing, incoming: Vec::new(), read: 0, outgoing: Vec::new(), sent: 0, ended: false }
+        Self {
+            io,
+            framing,
+            incoming: Vec::new(),
+            read: 0,
+            outgoing: Vec::new(),
+            sent: 0,
+            ended: false,
+            place: None,
+        }
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -97,9 +116,18 @@ impl VlessDatagrams {
                             (datagram, Some(peer))
                         }
                         Frame::Datagram(None, datagram) => (datagram, last.clone()),
-                        Frame::Peer(peer) => {
-                            *last = Some(peer);
-                            (&[][..], None)
+                        Frame::New(id, peer, datagram) => {
+                            let place = self.place.as_mut().zip(id);
+                            if let Some(theirs) = place.and_then(|(place, id)| place.take(id)) {
+                                // The frame is theirs to read, too.
+                                let incoming = self.incoming.split_off(self.read);
+                                let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+                                theirs.send(Handover { io, incoming });
+                                self.ended = true;
+                                return Ok(None);
+                            }
+                            *last = Some(peer.clone());
+                            (datagram.unwrap_or_default(), datagram.is_some().then_some(peer))
                         }
                         Frame::Foreign(session) => {
                             if self.outgoing.len() < MAX_REFUSALS_BYTES {
@@ -145,6 +173,40 @@ impl VlessDatagrams {
     }
 }
 
+impl VlessDatagrams {
+    /// Goes on with the stream over which the client came back, if it did. What waited for the old one is lost, as
+    /// datagrams are.
+    fn change_streams(&mut self, cx: &mut Context<'_>) {
+        let Some(place) = &mut self.place else { return };
+        while let Poll::Ready(Handover { io, incoming }) = place.poll_stream(cx) {
+            self.io = io;
+            self.incoming = incoming;
+            self.outgoing.clear();
+            (self.read, self.sent, self.ended) = (0, 0, false);
+        }
+    }
+
+    /// Waits for another stream, when there may be one.
+    fn park(&mut self) -> bool {
+        let parked = self.place.as_mut().is_some_and(Place::park);
+        if parked {
+            self.io = Box::new(tokio::io::empty());
+            self.incoming = Vec::new();
+            self.outgoing = Vec::new();
+            (self.read, self.sent) = (0, 0);
+        }
+        parked
+    }
+
+    fn is_parked(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_parked)
+    }
+
+    fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.place.as_mut().map_or(Poll::Ready(()), |place| place.poll_given_up(cx))
+    }
+}
+
 /// A datagram behind two bytes of length; `None` when it is not whole yet.
 fn decode_fixed<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = input.split_first_chunk()?;
@@ -159,9 +221,20 @@ impl DatagramChannel for VlessDatagrams {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Option<HostPort>>> {
+        self.change_streams(cx);
+        if self.is_parked() {
+            return self.poll_parked(cx).map(|()| Ok(None));
+        }
         // Who only receives still sends what waits.
-        let _sent = self.poll_drain(cx)?;
+        if let Poll::Ready(Err(error)) = self.poll_drain(cx)
+            && !self.park()
+        {
+            return Poll::Ready(Err(error));
+        }
         loop {
+            if self.is_parked() {
+                return self.poll_parked(cx).map(|()| Ok(None));
+            }
             let next = self.next(buf).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             if let Some(peer) = next {
                 return Poll::Ready(Ok(Some(peer)));
@@ -169,7 +242,13 @@ impl DatagramChannel for VlessDatagrams {
             if self.ended {
                 return Poll::Ready(Ok(None));
             }
-            ready!(self.poll_more(cx))?;
+            match ready!(self.poll_more(cx)) {
+                Ok(()) if !self.ended => {}
+                // The stream is gone and nobody said that the association is over.
+                Ok(()) => self.ended = !self.park(),
+                Err(error) if !self.park() => return Poll::Ready(Err(error)),
+                Err(_) => {}
+            }
         }
     }
 
@@ -177,8 +256,14 @@ impl DatagramChannel for VlessDatagrams {
         if datagram.len() > MAX_DATAGRAM.get() {
             return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
         }
-        if self.outgoing.len() >= MAX_WAITING_BYTES {
-            ready!(self.poll_drain(cx))?;
+        // Nobody is there to hear it; the network would lose it, too.
+        if self.is_parked() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.outgoing.len() >= MAX_WAITING_BYTES
+            && let Err(error) = ready!(self.poll_drain(cx))
+        {
+            return Poll::Ready(if self.park() { Ok(()) } else { Err(error) });
         }
         match &mut self.framing {
             Framing::Xudp { began, .. } => {
@@ -195,8 +280,10 @@ impl DatagramChannel for VlessDatagrams {
             }
         }
         // What does not leave now leaves with the next send or receive.
-        let _sent = self.poll_drain(cx)?;
-        Poll::Ready(Ok(()))
+        match self.poll_drain(cx) {
+            Poll::Ready(Err(error)) if !self.park() => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     fn max_datagram(&self) -> NonZeroUsize {
@@ -205,92 +292,4 @@ impl DatagramChannel for VlessDatagrams {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-
-    use super::*;
-
-    async fn receive(channel: &mut VlessDatagrams) -> io::Result<Option<(HostPort, Vec<u8>)>> {
-        let mut bytes = vec![0; 65_536];
-        let mut buf = ReadBuf::new(&mut bytes);
-        let peer = poll_fn(|cx| channel.poll_recv(cx, &mut buf)).await?;
-        Ok(peer.map(|peer| (peer, buf.filled().to_vec())))
-    }
-
-    #[tokio::test]
-    async fn xudp_names_every_peer() {
-        let (near, far) = duplex(11);
-        let mut client = VlessDatagrams::xudp(Box::new(near), true);
-        let mut server = VlessDatagrams::xudp(Box::new(far), false);
-        for text in ["192.0.2.1:53", "a.example:9", "[2001:db8::1]:443"] {
-            let peer: HostPort = text.parse().unwrap();
-            let datagram = vec![7; 900];
-            poll_fn(|cx| client.poll_send(cx, &datagram, &peer)).await.unwrap();
-            let answered = async {
-                let (from, got) = receive(&mut server).await.unwrap().unwrap();
-                assert_eq!((&from, &got), (&peer, &datagram));
-                poll_fn(|cx| server.poll_send(cx, &got, &from)).await.unwrap();
-                receive(&mut server).await
-            };
-            tokio::select! {
-                _never = answered => panic!("nothing more is sent"),
-                back = receive(&mut client) => assert_eq!(back.unwrap().unwrap(), (peer.clone(), datagram.clone())),
-            }
-        }
-        drop(client);
-        assert_eq!(receive(&mut server).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn a_stalled_stream_makes_senders_wait() {
-        let (near, _far) = duplex(16);
-        let mut channel = VlessDatagrams::xudp(Box::new(near), true);
-        let peer = "192.0.2.1:53".parse().unwrap();
-        let mut sent = 0;
-        let full = poll_fn(|cx| {
-            while let Poll::Ready(done) = channel.poll_send(cx, &[1; 8000], &peer) {
-                done.unwrap();
-                sent += 1;
-            }
-            Poll::Ready(sent)
-        });
-        assert_eq!(full.await, 9, "64 KiB and the one that passes them");
-        let long = poll_fn(|cx| channel.poll_send(cx, &[1; 8193], &peer)).await.unwrap_err();
-        assert_eq!(long.kind(), io::ErrorKind::InvalidInput);
-    }
-
-    #[tokio::test]
-    async fn fixed_ones_go_to_their_peer() {
-        let (near, mut far) = duplex(1024);
-        let peer: HostPort = "192.0.2.1:53".parse().unwrap();
-        let mut channel = VlessDatagrams::fixed(Box::new(near), peer.clone());
-        far.write_all(&[0, 2, 5, 6, 0, 0, 0, 1, 7]).await.unwrap();
-        for datagram in [&[5, 6][..], &[], &[7]] {
-            assert_eq!(receive(&mut channel).await.unwrap().unwrap(), (peer.clone(), datagram.to_vec()));
-        }
-        poll_fn(|cx| channel.poll_send(cx, b"no", &"192.0.2.2:53".parse().unwrap())).await.unwrap();
-        poll_fn(|cx| channel.poll_send(cx, b"yes", &peer)).await.unwrap();
-        drop(channel);
-        let mut wire = Vec::new();
-        far.read_to_end(&mut wire).await.unwrap();
-        assert_eq!(wire, b"\0\x03yes");
-    }
-
-    #[tokio::test]
-    async fn floods_of_sessions_that_are_not_spoken_are_bounded() {
-        let (near, mut far) = duplex(64);
-        let mut channel = VlessDatagrams::xudp(Box::new(near), false);
-        let flood = async {
-            for _frame in 0..5000 {
-                far.write_all(&[0, 12, 0, 1, 1, 0, 1, 0, 80, 1, 192, 0, 2, 1]).await.unwrap();
-            }
-            far.write_all(&[0, 4, 0, 0, 3, 0]).await.unwrap();
-            far
-        };
-        let (ended, _far) = tokio::join!(receive(&mut channel), flood);
-        assert_eq!(ended.unwrap(), None);
-        assert!(channel.outgoing.len() <= MAX_REFUSALS_BYTES + 6);
-    }
-}
+mod tests;

@@ -19,13 +19,16 @@ const KEEP: u8 = 2;
 const END: u8 = 3;
 const KEEP_ALIVE: u8 = 4;
 
+/// Bytes of the id under which an association outlives its stream.
+pub(super) const GLOBAL_ID_BYTES: usize = 8;
+
 /// A frame that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     /// A datagram to or from that peer; without one, the last that was named.
     Datagram(Option<HostPort>, &'a [u8]),
-    /// The peer of what comes without one, and no datagram.
-    Peer(HostPort),
+    /// The session begins, with the peer of what comes without one: the id of the association, and a datagram.
+    New(Option<[u8; GLOBAL_ID_BYTES]>, HostPort, Option<&'a [u8]>),
     /// Nothing for us.
     Nothing,
     /// The association is over.
@@ -47,12 +50,11 @@ pub(crate) fn decode<'a>(input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, Requ
     let session = u16::from_be_bytes([high, low]);
     let frame = match (status, more) {
         (NEW, [NETWORK_UDP, address @ ..]) if session == 0 => {
-            // Behind the address may stand an id under which the association would outlive its stream; it does not here.
-            let peer = decode_address(&mut &*address)?.ok_or(RequestError::Malformed)?;
-            match data {
-                Some(datagram) => Frame::Datagram(Some(peer), datagram),
-                None => Frame::Peer(peer),
-            }
+            let mut rest = address;
+            let peer = decode_address(&mut rest)?.ok_or(RequestError::Malformed)?;
+            // Nothing but zeros is none.
+            let id = rest.first_chunk().copied().filter(|id| *id != [0; GLOBAL_ID_BYTES]);
+            Frame::New(id, peer, data)
         }
         (NEW, [_network, ..]) => Frame::Foreign(session),
         (KEEP, [NETWORK_UDP, address @ ..]) if session == 0 => {
@@ -118,7 +120,12 @@ mod tests {
             }
             wire.push(7);
             let mut input = wire.as_slice();
-            prop_assert_eq!(decode(&mut input), Ok(Some(Frame::Datagram(Some(peer), &datagram))));
+            let expected = if first {
+                Frame::New(None, peer, Some(&datagram))
+            } else {
+                Frame::Datagram(Some(peer), &datagram)
+            };
+            prop_assert_eq!(decode(&mut input), Ok(Some(expected)));
             prop_assert_eq!(input, [7]);
         }
 
@@ -133,7 +140,8 @@ mod tests {
     fn the_first_frame_of_xray() {
         let wire = [0, 20, 0, 0, 1, 1, 2, 0, 53, 1, 192, 0, 2, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 9, 9];
         let peer = "192.0.2.1:53".parse().unwrap();
-        assert_eq!(decode(&mut &wire[..]), Ok(Some(Frame::Datagram(Some(peer), &[9, 9]))));
+        let id = Some([1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(decode(&mut &wire[..]), Ok(Some(Frame::New(id, peer, Some(&[9, 9])))));
     }
 
     #[test]
