@@ -312,6 +312,16 @@ impl Client {
         matches!(self.link.phase, Phase::Closed)
     }
 
+    /// Lets go of what only the handshake needed: keys, hellos, the template. A connection that is open moves bytes as before.
+    pub fn forget_handshake(&mut self) {
+        if !self.is_open() {
+            return;
+        }
+        self.draft.forget();
+        (self.hello, self.server_hello) = (Vec::new(), Vec::new());
+        (self.transcript, self.handshake_keys, self.ticket) = (None, None, None);
+    }
+
     /// Takes the connection apart; no alert is sent.
     pub fn into_parts(mut self) -> Parts {
         let undecrypted = self.link.take_undecrypted();

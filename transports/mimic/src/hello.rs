@@ -111,6 +111,13 @@ pub(crate) struct Retry {
 }
 
 impl Draft {
+    /// Lets go of all that only a handshake needs, its keys first.
+    pub(crate) fn forget(&mut self) {
+        self.shares = Vec::new();
+        (self.template.extensions, self.template.cipher_suites) = (Vec::new(), Vec::new());
+        (self.order, self.ech, self.fake_ticket) = (Vec::new(), Vec::new(), (Vec::new(), 0, Vec::new()));
+    }
+
     pub(crate) fn new(
         template: Template,
         name: Option<String>,

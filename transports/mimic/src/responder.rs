@@ -314,6 +314,14 @@ impl Responder {
         self.link.take_undecrypted()
     }
 
+    /// Lets go of what only the handshake needed. A connection that is open moves bytes as before.
+    pub fn forget_handshake(&mut self) {
+        if self.is_open() {
+            self.server_hello = Vec::new();
+            self.application = None;
+        }
+    }
+
     /// Takes the connection apart; no alert is sent.
     pub fn into_parts(mut self) -> Parts {
         let undecrypted = self.link.take_undecrypted();

@@ -18,7 +18,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Unpin + 'static {
     fn close(&mut self) -> Result<(), Error>;
     /// Whether the peer ended its direction.
     fn peer_closed(&self) -> bool;
-    /// What came with the end of the handshake: opened bytes, and those that were not opened.
+    /// What came with the end of the handshake: opened bytes, and those that were not opened. The rest of it is let go of.
     fn take_arrived(&mut self) -> (Vec<u8>, Vec<u8>);
 }
 
@@ -63,6 +63,7 @@ impl Engine for ClientEngine {
     }
 
     fn take_arrived(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.client.forget_handshake();
         (std::mem::take(self.client.plaintext()), self.client.take_undecrypted())
     }
 }
@@ -93,6 +94,7 @@ impl Engine for Responder {
     }
 
     fn take_arrived(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.forget_handshake();
         (std::mem::take(self.plaintext()), self.take_undecrypted())
     }
 }

@@ -132,6 +132,31 @@ fn a_cut_is_no_end() {
     });
 }
 
+/// What is let go of after the handshake is not missed: bytes, new keys and tickets.
+#[test]
+fn a_connection_lives_without_its_handshake() {
+    let (mut client, mut bridge) = pair();
+    client.forget_handshake();
+    bridge.forget_handshake();
+    assert!(client.client_hello().is_empty() && bridge.server_hello().is_empty());
+    for number in 0..3_u8 {
+        let mut wire = Vec::new();
+        bridge.update_keys(&mut wire).unwrap();
+        bridge.seal(&[number; 100], &mut wire).unwrap();
+        client.handle_input(Duration::ZERO, &wire).unwrap();
+        assert_eq!(std::mem::take(client.plaintext()), [number; 100]);
+        wire.clear();
+        client.seal(&[number; 50], &mut wire).unwrap();
+        bridge.handle_input(&wire).unwrap();
+        assert_eq!(std::mem::take(bridge.plaintext()), [number; 50]);
+    }
+    client.close().unwrap();
+    let mut wire = Vec::new();
+    client.poll_transmit(&mut wire);
+    bridge.handle_input(&wire).unwrap();
+    assert!(bridge.is_closed());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
