@@ -23,7 +23,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program`; standard output and error go to `dir/name.log`.
+    /// Starts `program`; standard output and error go to `dir/name.log`. It works in `dir` unless the command says
+    /// otherwise.
     ///
     /// # Errors
     /// When the program cannot be started.
@@ -31,6 +32,10 @@ impl Process {
         let log = dir.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let mut command = bound_to_this(command);
+        if command.get_current_dir().is_none() {
+            // Not where a person happens to be: that place may go away during a run.
+            command.current_dir(dir);
+        }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("starting {name}: {command:?}"))?;
         Ok(Self { name: name.to_owned(), child, log })
@@ -144,6 +149,16 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         };
         assert!(error.contains("line 7 | bye") && !error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_program_works_in_its_own_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = Process::start("pwd", &Command::new("pwd"), dir.path()).unwrap();
+        while process.check().is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(process.tail(), dir.path().canonicalize().unwrap().to_str().unwrap());
     }
 
     #[test]

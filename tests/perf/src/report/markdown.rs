@@ -82,12 +82,19 @@ fn section(record: &Record, summary: &RowSummary) -> String {
     for ((product, cell), (count, reason)) in &summary.failures {
         text += &format!("- failed: {product} {cell}, {count} visits: {reason}\n");
     }
-    let absences = record.notes.iter().filter_map(|note| note.strip_prefix(row)?.strip_prefix(": "));
-    text += &absences.map(|absence| format!("- {absence}\n")).collect::<String>();
+    text += &gaps(&record.notes, row).map(|gap| format!("- {gap}\n")).collect::<String>();
     if summary.disturbed > 0 {
         text += &format!("- {} visits were disturbed by other programs on the machine\n", summary.disturbed);
     }
     text + &format!("\nSamples: [{row}.json](performance/{row}.json).\n")
+}
+
+/// Notes about a row as a whole (`ss: …`), and about products that did not start in one of its rounds (`ss 1: …`).
+fn gaps<'a>(notes: &'a [String], row: &'a str) -> impl Iterator<Item = &'a str> {
+    notes.iter().filter_map(move |note| {
+        let rest = note.strip_prefix(row)?;
+        rest.strip_prefix(": ").or_else(|| rest.strip_prefix(' ').filter(|_| note.contains("did not start")))
+    })
 }
 
 fn conditions(at: &Circumstances, rounds: usize) -> String {
@@ -156,9 +163,13 @@ mod tests {
     #[test]
     fn a_product_that_is_absent_from_one_row_is_named_there() {
         let mut record = record(two_rounds());
-        record.notes = vec!["ss: xray is absent: no wheel".into(), "ss 1: a note".into(), "ws: other".into()];
+        record.notes =
+            ["ss: xray is absent: no wheel", "ss 1: a note", "ss 2: xray did not start: why", "ws: other"]
+                .map(str::to_owned)
+                .to_vec();
         let text = section(&record, &RowSummary::of(&record, Row::Shadowsocks).unwrap());
         assert!(text.contains("- xray is absent: no wheel\n"), "{text}");
+        assert!(text.contains("- 2: xray did not start: why\n"), "{text}");
         assert!(!text.contains("a note") && !text.contains("other"), "{text}");
     }
 
