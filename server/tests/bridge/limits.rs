@@ -87,7 +87,7 @@ async fn a_visit_outlives_the_limit_of_handshakes() {
 #[tokio::test]
 async fn so_many_visits_and_no_more() {
     let world = World::start(&with_limits("max_visitors = 2")).await;
-    let mut guests = vec![visit(&world).await, visit(&world).await, visit(&world).await];
+    let mut guests = [visit(&world).await, visit(&world).await, visit(&world).await];
     assert!(is_alive(&mut guests[1]).await && is_alive(&mut guests[2]).await);
     let ended = tokio::time::timeout(PATIENCE, guests[0].read(&mut [0; 1])).await.expect("the oldest left");
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");

@@ -203,8 +203,7 @@ impl Incoming for PlainIncoming {
                 self.stream.write_all(COVER).await.map_err(AcceptError::Io)?;
                 if key == *VISIT {
                     self.visit.notify_one();
-                    let (mut read, mut write) = tokio::io::split(&mut self.stream);
-                    tokio::io::copy(&mut read, &mut write).await.map_err(AcceptError::Io)?;
+                    echo(&mut self.stream).await.map_err(AcceptError::Io)?;
                 }
                 self.stream.shutdown().await.map_err(AcceptError::Io)?;
                 return Err(AcceptError::Unauthenticated);
@@ -225,6 +224,18 @@ impl Incoming for PlainIncoming {
             };
             Ok(Accepted::new(channel, target).with_user(Some(user.id)))
         })
+    }
+}
+
+/// Gives back what comes, until it ends.
+async fn echo(stream: &mut BoxStream) -> io::Result<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        let count = stream.read(&mut bytes).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(bytes.get(..count).unwrap_or_default()).await?;
     }
 }
 

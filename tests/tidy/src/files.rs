@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Folders that hold what was made, not what was written.
+/// Folders that hold what was made, not what was written; below a `src` they are modules like any other.
 const MADE: [&str; 5] = [".git", "target", "book", "node_modules", "__pycache__"];
 
 /// A text file of the checkout.
@@ -56,7 +56,7 @@ pub fn files(under: &str) -> Result<Vec<File>> {
             let entry = entry?;
             let (path, kind) = (entry.path(), entry.file_type()?);
             if kind.is_dir() {
-                if !MADE.iter().any(|made| entry.file_name() == *made) {
+                if !is_made(&path) {
                     folders.push(path);
                 }
             } else if kind.is_file() {
@@ -66,6 +66,11 @@ pub fn files(under: &str) -> Result<Vec<File>> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+fn is_made(folder: &Path) -> bool {
+    let is = |name: &str| folder.file_name().is_some_and(|own| own == name);
+    MADE.into_iter().any(is) && !folder.components().any(|part| part.as_os_str() == "src")
 }
 
 /// `a/../b` as `b`.
