@@ -61,6 +61,12 @@ pub fn built(name: &str, version: &str) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(program))
 }
 
+/// Says that a test is skipped because no registry has what it needs for this machine: CI cannot have it either.
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
+pub fn unserved(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// Says that a test is skipped.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::programs::{cache_dir, need, skip};
+use crate::programs::{cache_dir, need, skip, unserved};
 
 /// Tests of one program begin at the same time.
 static INSTALLING: Mutex<()> = Mutex::new(());
@@ -24,6 +24,8 @@ pub struct Wheel<'a> {
     pub version: &'a str,
     /// SHA-256 of each file that may be installed.
     pub hashes: &'a [&'a str],
+    /// The only Python it was published for, such as `3.11`; `None` when any will do.
+    pub python: Option<&'a str>,
     /// The module it brings.
     pub module: &'a str,
     /// A Python program that runs the configuration in its first argument until the process is ended.
@@ -43,9 +45,13 @@ impl Wheel<'_> {
     /// Installs it when it is not there; `None` after the line that says what was skipped.
     ///
     /// # Errors
-    /// It is not there and `CI=true`, or the cache cannot be written.
+    /// It is not there although the index has it for this Python and `CI=true`, or the cache cannot be written.
     pub fn find(&self) -> anyhow::Result<Option<Installed>> {
         let Some(python) = need("python3", "python3-venv")? else { return Ok(None) };
+        if let Some(wanted) = self.python.filter(|wanted| version_of(&python).as_deref() != Some(*wanted)) {
+            unserved(&format!("{} {} was published for Python {wanted} only", self.name, self.version));
+            return Ok(None);
+        }
         let dir = cache_dir(&format!("{}-{}", self.name, self.version))?;
         let packages = dir.join("packages");
         let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,6 +86,13 @@ impl Wheel<'_> {
         pip.arg("--target").arg(dir.join("packages")).arg("-r").arg(&requirements);
         Ok(run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv)) && run(&mut pip))
     }
+}
+
+/// `3.11`
+fn version_of(python: &Path) -> Option<String> {
+    let asked = "import sys; print('%d.%d' % sys.version_info[:2])";
+    let output = Command::new(python).args(["-c", asked]).output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 impl Installed {

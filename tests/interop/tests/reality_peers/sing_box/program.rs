@@ -19,8 +19,14 @@ const HASHES: [&str; 1] = ["c266e361970b13cf76ed751132f7e4a1c0478cf4e51d2bb437ac
 /// Runs a configuration until the process is ended.
 const HOST: &str =
     "import signal, sys, singbox; singbox.startFromJSON(open(sys.argv[1]).read()); signal.pause()";
-const WHEEL: Wheel<'static> =
-    Wheel { name: "sing-box-python", version: "1.14.3", hashes: &HASHES, module: "singbox", host: HOST };
+const WHEEL: Wheel<'static> = Wheel {
+    name: "sing-box-python",
+    version: "1.14.3",
+    hashes: &HASHES,
+    python: Some("3.11"),
+    module: "singbox",
+    host: HOST,
+};
 
 /// A sing-box that can be started.
 pub(crate) struct SingBox(Installed);

@@ -19,7 +19,7 @@ const HASHES: [&str; 3] = [
 /// Runs a configuration until the process is ended.
 const HOST: &str = "import signal, sys, xray; xray.startFromJSON(open(sys.argv[1]).read()); signal.pause()";
 const WHEEL: Wheel<'static> =
-    Wheel { name: "xray-core", version: VERSION, hashes: &HASHES, module: "xray", host: HOST };
+    Wheel { name: "xray-core", version: VERSION, hashes: &HASHES, python: None, module: "xray", host: HOST };
 
 /// An Xray that can be started.
 pub(crate) struct Xray(Installed);
