@@ -18,6 +18,7 @@ mod dns_message;
 mod endpoint;
 mod http_head;
 mod judge;
+mod mux_session;
 mod packet;
 mod proxy;
 mod quic_initial;
@@ -42,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("endpoint", endpoint::run),
     ("http_head", http_head::run),
     ("judge", judge::run),
+    ("mux_session", mux_session::run),
     ("packet", packet::run),
     ("proxy", proxy::run),
     ("quic_initial", quic_initial::run),
