@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     PATIENCE,
     hellos::ours,
-    probes::probes,
+    probes::{another_version, probes},
     targets::{self, NAME, Site},
 };
 
@@ -59,6 +59,25 @@ async fn a_rustls_server_cannot_be_told_from_its_bridge() {
     let hello = &survey.of("another-short-id").unwrap().rounds[0];
     let tls = hello.reply.as_ref().unwrap().tls.as_ref().unwrap();
     assert_eq!(tls.hello.as_ref().unwrap().group, Some(HYBRID));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_too_old_gets_the_site() {
+    for site in targets::all().await {
+        let bridge =
+            crate::bridge_with(site.at, serde_json::json!({ "min_client_version": "255.0.0" })).await;
+        let mut surveys = [Survey::default(), Survey::default()];
+        for _round in 0..ROUNDS {
+            for (at, survey) in [bridge.address, site.at].into_iter().zip(&mut surveys) {
+                let probes = [another_version(&bridge).await];
+                let runner = Runner::new(SystemNet::new(), limits(&site));
+                add(survey, runner.survey(&at.into(), &probes, 11).await.unwrap());
+            }
+        }
+        let found = compare(&surveys[0], &surveys[1]);
+        assert!(found.compared == 1 && found.differences.is_empty(), "{}: {found:?}", site.kind);
+        assert_eq!(bridge.users_seen(), [] as [&str; 0]);
+    }
 }
 
 /// What the site answered.

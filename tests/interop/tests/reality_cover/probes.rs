@@ -5,7 +5,7 @@ use commucat_battery::{Family, Probe, Step, client_hello};
 use commucat_tests_interop::RelayBridge;
 
 use crate::{
-    hellos::{changed, in_two_records, ours, without_tls_1_3},
+    hellos::{changed, in_two_records, late, ours, without_tls_1_3},
     targets::NAME,
 };
 
@@ -21,6 +21,11 @@ pub(crate) async fn probes(bridge: &RelayBridge) -> Vec<Probe> {
     all
 }
 
+/// A hello of ours that is too old for that bridge.
+pub(crate) async fn another_version(bridge: &RelayBridge) -> Probe {
+    send("another-version", ours(bridge).await)
+}
+
 /// Hellos that are not ours.
 async fn of_strangers(bridge: &RelayBridge) -> Vec<Probe> {
     let hello = client_hello(NAME).unwrap();
@@ -31,6 +36,7 @@ async fn of_strangers(bridge: &RelayBridge) -> Vec<Probe> {
         send("another-name", with("server_name", "www.example.net").await),
         send("another-short-id", with("short_id", "ffffffffffffffff").await),
         send("another-key", with("public_key", "jNXHt1yRo0vDuchQlIP6Z0ZvjT3KtzVI-T4E7RoLJS0").await),
+        send("another-time", late(bridge).await),
         send("without-tls-1.3", without_tls_1_3()),
         send("half-a-hello", half.clone()),
         steps("half-a-hello-and-an-end", vec![Step::Send(half), Step::HalfClose]),
