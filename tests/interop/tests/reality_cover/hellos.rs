@@ -100,7 +100,7 @@ impl Net for Late {
     }
 
     fn unix_time(&self) -> Duration {
-        self.0.unix_time() - Duration::from_secs(3600)
+        self.0.unix_time().saturating_sub(Duration::from_secs(3600))
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
