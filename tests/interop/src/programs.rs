@@ -5,7 +5,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -121,12 +124,25 @@ impl Drop for Running {
     }
 }
 
-/// A loopback address that nobody listens on just now.
+/// A loopback address that nobody listens on just now, and that this process was not given before. Its port is below those
+/// that the system gives to outgoing connections, so that none of these takes it until a program listens there.
 ///
 /// # Errors
-/// The system has none.
+/// There is none.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    const PORTS: std::ops::Range<u32> = 10_000..32_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Other test programs may run beside this one.
+    let first = std::process::id().wrapping_mul(251);
+    for _port in PORTS {
+        let next = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(PORTS.start + next)?));
+        if std::net::TcpListener::bind(at).is_ok() {
+            return Ok(at);
+        }
+    }
+    bail!("no port from {} to {} is free", PORTS.start, PORTS.end)
 }
 
 /// A folder that stays between runs, outside of the checkout.
