@@ -78,7 +78,7 @@ impl Carriers {
 
     /// Opens a stream or a datagram association on one of the carriers. `connect` dials a fresh connection to the bridge's
     /// other end, authenticated and ready for frames; it is called only when one is needed. All who need one at a time wait
-    /// for one dial, and it goes on while any of them waits.
+    /// for one dial, which goes on for the next when they leave.
     ///
     /// # Errors
     /// [`DialError::UnsupportedTarget`] for a target that is neither; what the dial said, to all who waited for it; or a
@@ -138,7 +138,15 @@ impl Carriers {
         connect: &(impl Fn() -> Connecting + Send + Sync),
     ) -> Result<Session, DialError> {
         let began = cx.net.now();
-        let dial = self.0.join_or(|| dial(&self.0, cx, connect(), None, None));
+        let mut begun = false;
+        let dial = self.0.join_or(|| {
+            begun = true;
+            dial(&self.0, cx, connect(), None, None)
+        });
+        if begun {
+            // A handshake that was seen counts, whoever waits for it: let the next one have its carrier.
+            (self.0.spawn)(Box::pin(alone(dial.clone())));
+        }
         match cx.until_deadline(dial).await {
             Some(done) => done.map_err(|error| one_of_many(&error)),
             None => {

@@ -1,4 +1,4 @@
-//! One dial of a carrier, shared by all who wait for it: whoever waits polls it, and it is dropped with the last of them.
+//! One dial of a carrier, shared by all who wait for it.
 
 use std::{
     collections::VecDeque,
